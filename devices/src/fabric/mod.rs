@@ -1,0 +1,258 @@
+//! The fabric: the words that bus masters, IOMMUs and machines share.
+//!
+//! A bus master puts a [`Transaction`] on the bus through its [`DmaPort`] and learns an [`Outcome`],
+//! nothing more. Between the two stands a [`Translate`]: an IOMMU, or [`Direct`] where there is
+//! none. Why a transaction was refused stays inside the IOMMU, as its architected record.
+//!
+//! Invariants:
+//! - No model calls another. What must happen elsewhere is an [`Effect`], delivered by the machine.
+//! - A message interrupt is a write of 4 bytes; the address decides what a write is.
+//! - A DMA is cut at 4-KiB borders, each piece translated and done before the next is looked at, so
+//!   what lies before a fault has happened.
+
+mod effects;
+mod port;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use crate::addr::{Iova, Pa, Pasid, SourceId};
+use crate::mem::{Handle, PhysMem};
+pub use effects::{Effect, Effects};
+pub use port::{DmaPort, DmaResult, Request};
+
+/// First address of the message-interrupt window [VT-d 3.15].
+pub const MESSAGE_FIRST: u64 = 0xfee0_0000;
+/// Last address of the message-interrupt window.
+pub const MESSAGE_LAST: u64 = 0xfeef_ffff;
+
+/// Whether `address` lies in the message-interrupt window.
+pub const fn is_message(address: u64) -> bool {
+    address >= MESSAGE_FIRST && address <= MESSAGE_LAST
+}
+
+/// Who masters the bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Initiator {
+    /// A PCI function.
+    Pci {
+        /// PCI segment group.
+        segment: u16,
+        /// Requester id.
+        source: SourceId,
+    },
+}
+
+impl Initiator {
+    /// The requester id that an IOMMU sees.
+    pub const fn source(self) -> SourceId {
+        let Self::Pci { source, .. } = self;
+        source
+    }
+}
+
+impl std::fmt::Display for Initiator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self::Pci { source, .. } = self;
+        source.fmt(f)
+    }
+}
+
+/// What a transaction does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Access {
+    /// Reads memory; with `len == 0` it only asks whether it might.
+    Read,
+    /// Writes memory.
+    Write,
+    /// Reads, modifies and writes memory in one step.
+    Atomic,
+}
+
+/// Attributes of a transaction beside its address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Attrs {
+    /// Privileged mode requested (PASID prefix, or the bus's own signal).
+    pub privileged: bool,
+    /// Execute permission requested.
+    pub execute: bool,
+    /// No Snoop attribute.
+    pub no_snoop: bool,
+    /// Secure address space (Arm).
+    pub secure: bool,
+}
+
+/// The address type of a TLP [PCIe 10.2.4].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// AT = 00: the address is an IOVA.
+    #[default]
+    Untranslated,
+    /// AT = 10: the device claims to hold a translation.
+    Translated,
+}
+
+/// One transaction on the bus. It never crosses a 4-KiB border.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    /// Who asks.
+    pub initiator: Initiator,
+    /// PASID prefix, if there is one.
+    pub pasid: Option<Pasid>,
+    /// First byte.
+    pub address: Iova,
+    /// Length in bytes; 0 for a zero-length read.
+    pub len: u64,
+    /// What it does.
+    pub access: Access,
+    /// Attributes.
+    pub attrs: Attrs,
+    /// Address type.
+    pub kind: Kind,
+}
+
+/// How a transaction can fail, as its completion says it [PCIe 2.2.9].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Abort {
+    /// Unsupported Request.
+    Ur,
+    /// Completer Abort.
+    Ca,
+}
+
+/// All that a bus master ever learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It happened.
+    Done,
+    /// Refused without a word: a write is dropped, a read returns zeros.
+    Raz,
+    /// Refused: a write is dropped, a read returns nothing.
+    Abort(Abort),
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Done => "done",
+            Self::Raz => "read as zero",
+            Self::Abort(Abort::Ur) => "aborted (UR)",
+            Self::Abort(Abort::Ca) => "aborted (CA)",
+        })
+    }
+}
+
+/// What an IOMMU decided about a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on to this physical address.
+    Memory {
+        /// Where the first byte lies.
+        pa: Pa,
+        /// The RAM there, if the IOMMU knew it already.
+        handle: Option<Handle>,
+    },
+    /// A message interrupt: do not touch memory.
+    Interrupt,
+    /// Complete without touching memory (a zero-length read of the message window).
+    Nothing,
+    /// Refused.
+    Refused(Outcome),
+}
+
+/// The half of an IOMMU that bus masters meet; also what stands in its place.
+pub trait Translate: Send + Sync {
+    /// Decides about `transaction`. Faults go to `fx` as [`Effect::Fault`].
+    fn translate(&self, transaction: &Transaction, fx: &mut Effects) -> Verdict;
+}
+
+/// No IOMMU: physical addresses on the bus.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Direct;
+
+impl Translate for Direct {
+    fn translate(&self, transaction: &Transaction, _: &mut Effects) -> Verdict {
+        let Transaction { address, len, access, kind, .. } = *transaction;
+        if kind == Kind::Translated {
+            return Verdict::Refused(Outcome::Abort(Abort::Ur));
+        }
+        if !is_message(address.0) {
+            return Verdict::Memory { pa: Pa(address.0), handle: None };
+        }
+        match access {
+            Access::Write if is_interrupt_write(address, len) => Verdict::Interrupt,
+            Access::Read if len == 0 => Verdict::Nothing,
+            _ => Verdict::Refused(Outcome::Abort(Abort::Ur)),
+        }
+    }
+}
+
+/// Whether a write has the form of an interrupt request: one aligned dword [VT-d 3.15].
+pub const fn is_interrupt_write(address: Iova, len: u64) -> bool {
+    is_message(address.0) && len == 4 && address.0.is_multiple_of(4)
+}
+
+/// An AtomicOp with its operands [PCIe 6.15].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AtomicOp {
+    /// Adds to a dword.
+    FetchAdd32(u32),
+    /// Adds to a qword.
+    FetchAdd64(u64),
+    /// Replaces a dword.
+    Swap32(u32),
+    /// Replaces a qword.
+    Swap64(u64),
+    /// Replaces a dword that equals `compare`.
+    CompareSwap32 {
+        /// The value expected.
+        compare: u32,
+        /// The value stored if it was found.
+        swap: u32,
+    },
+    /// Replaces a qword that equals `compare`.
+    CompareSwap64 {
+        /// The value expected.
+        compare: u64,
+        /// The value stored if it was found.
+        swap: u64,
+    },
+}
+
+impl AtomicOp {
+    /// Bytes of the operand in memory, 4 or 8.
+    pub const fn size(self) -> u64 {
+        match self {
+            Self::FetchAdd32(_) | Self::Swap32(_) | Self::CompareSwap32 { .. } => 4,
+            Self::FetchAdd64(_) | Self::Swap64(_) | Self::CompareSwap64 { .. } => 8,
+        }
+    }
+
+    /// The new value for an old one; a 4-byte operation wraps at 32 bits.
+    pub fn apply(self, old: u64) -> u64 {
+        match self {
+            // The sum of a dword is cut to a dword.
+            Self::FetchAdd32(add) => u64::from((old as u32).wrapping_add(add)),
+            Self::FetchAdd64(add) => old.wrapping_add(add),
+            Self::Swap32(new) => u64::from(new),
+            Self::Swap64(new) => new,
+            Self::CompareSwap32 { compare, swap } if old == u64::from(compare) => u64::from(swap),
+            Self::CompareSwap64 { compare, swap } if old == compare => swap,
+            Self::CompareSwap32 { .. } | Self::CompareSwap64 { .. } => old,
+        }
+    }
+}
+
+/// A write of 4 bytes that a model other than a bus master wants done (its own message interrupt):
+/// to the message window it is an interrupt, to RAM a store, elsewhere it is lost.
+///
+/// Returns whether it is an interrupt for the machine to deliver.
+pub fn posted_write(mem: &PhysMem, address: u64, data: u32) -> bool {
+    if is_interrupt_write(Iova(address), 4) {
+        return true;
+    }
+    // A write that hits neither RAM nor the window has no completer; posted writes report nothing.
+    let _ = mem.write(Pa(address), &data.to_le_bytes());
+    false
+}

@@ -1,0 +1,223 @@
+//! The port: the only way from a bus master to memory.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{
+    Abort, Access, AtomicOp, Attrs, Effect, Effects, Initiator, Kind, Outcome, Transaction, Translate,
+    Verdict,
+};
+use crate::addr::{Iova, PAGE_SIZE, Pa, Pasid, SourceId};
+use crate::mem::{Handle, PhysMem};
+use crate::trace::TraceEvent;
+
+/// What a bus master says of a DMA beside its data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// First byte.
+    pub address: Iova,
+    /// PASID prefix.
+    pub pasid: Option<Pasid>,
+    /// Attributes.
+    pub attrs: Attrs,
+    /// Address type.
+    pub kind: Kind,
+}
+
+impl Request {
+    /// A plain untranslated request.
+    pub fn at(address: u64) -> Self {
+        Self { address: Iova(address), ..Self::default() }
+    }
+}
+
+/// How a DMA ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DmaResult {
+    /// Bytes moved before the outcome, from the first on.
+    pub done: u64,
+    /// The outcome of the last piece.
+    pub outcome: Outcome,
+}
+
+/// A bus master's connection to the fabric.
+#[derive(Clone)]
+pub struct DmaPort {
+    initiator: Initiator,
+    mem: PhysMem,
+    iommu: Arc<dyn Translate>,
+    enabled: bool,
+}
+
+impl DmaPort {
+    /// A port for the PCI function `source` of segment 0, behind `iommu`; disabled at first.
+    pub fn new(source: SourceId, mem: PhysMem, iommu: Arc<dyn Translate>) -> Self {
+        Self { initiator: Initiator::Pci { segment: 0, source }, mem, iommu, enabled: false }
+    }
+
+    /// Follows the Bus Master Enable bits on the way to the root complex. While off, nothing
+    /// reaches the bus and every request is an Unsupported Request [PCIe 7.5.1.1.3].
+    pub fn set_enabled(&mut self, enabled: bool) {
+        self.enabled = enabled;
+    }
+
+    /// Follows the bus number that configuration software gave the function.
+    pub fn set_source(&mut self, source: SourceId) {
+        self.initiator = Initiator::Pci { segment: 0, source };
+    }
+
+    /// Who masters the bus through this port.
+    pub fn initiator(&self) -> Initiator {
+        self.initiator
+    }
+
+    /// Reads `data.len()` bytes; with an empty `data`, a zero-length read.
+    pub fn read(&self, request: Request, data: &mut [u8], fx: &mut Effects) -> DmaResult {
+        let mut at = 0;
+        self.transfer(request, data.len(), Access::Read, fx, |mem, place, len| {
+            place.read(mem, &mut data[at..at + len]);
+            at += len;
+        })
+    }
+
+    /// Writes `data`. An empty `data` does nothing and succeeds.
+    pub fn write(&self, request: Request, data: &[u8], fx: &mut Effects) -> DmaResult {
+        if data.is_empty() {
+            return DmaResult { done: 0, outcome: Outcome::Done };
+        }
+        let mut at = 0;
+        let mut message = None;
+        let result = self.transfer(request, data.len(), Access::Write, fx, |mem, place, len| {
+            if let Place::Message(address) = place {
+                message = <[u8; 4]>::try_from(&data[at..at + len]).ok().map(|word| (address, word));
+            }
+            place.write(mem, &data[at..at + len]);
+            at += len;
+        });
+        if let Some((address, word)) = message {
+            fx.push(Effect::Interrupt {
+                initiator: self.initiator,
+                address: address.0,
+                data: u32::from_le_bytes(word),
+            });
+        }
+        result
+    }
+
+    /// Performs `op` and returns the old value. An operand that is not naturally aligned is an
+    /// Unsupported Request [PCIe 2.2.7].
+    ///
+    /// # Errors
+    /// The outcome, if it is not [`Outcome::Done`].
+    pub fn atomic(&self, request: Request, op: AtomicOp, fx: &mut Effects) -> Result<u64, Outcome> {
+        let ur = Outcome::Abort(Abort::Ur);
+        if !request.address.0.is_multiple_of(op.size()) {
+            return Err(ur);
+        }
+        let mut old = Err(ur);
+        // The operand fits one page because it is aligned, so there is exactly one piece.
+        let result = self.transfer(request, op.size() as usize, Access::Atomic, fx, |mem, place, _| {
+            if let Place::Ram(handle, _) = place {
+                old = mem.atomic_at(handle, op).map_err(|_| ur);
+            }
+        });
+        if result.outcome == Outcome::Done { old } else { Err(result.outcome) }
+    }
+
+    /// Cuts a request into pieces that no 4-KiB border crosses, translates each and hands it to
+    /// `access`; stops at the first piece that is refused.
+    fn transfer(
+        &self,
+        request: Request,
+        len: usize,
+        access: Access,
+        fx: &mut Effects,
+        mut access_piece: impl FnMut(&PhysMem, Place, usize),
+    ) -> DmaResult {
+        let Request { address, pasid, attrs, kind } = request;
+        let mut done = 0;
+        let outcome = loop {
+            let left = len - done;
+            let Some(at) = address.checked_add(done as u64) else { break Outcome::Abort(Abort::Ur) };
+            // At most a page, so it fits.
+            let piece = left.min((PAGE_SIZE - at.page_offset()) as usize);
+            let transaction = Transaction {
+                initiator: self.initiator,
+                pasid,
+                address: at,
+                len: piece as u64,
+                access,
+                attrs,
+                kind,
+            };
+            match self.locate(&transaction, fx) {
+                Ok(place) => access_piece(&self.mem, place, piece),
+                Err(outcome) => break outcome,
+            }
+            done += piece;
+            if done == len {
+                break Outcome::Done;
+            }
+        };
+        fx.trace(|| TraceEvent::Dma {
+            initiator: self.initiator,
+            address,
+            len: len as u64,
+            access,
+            outcome,
+            done: done as u64,
+        });
+        DmaResult { done: done as u64, outcome }
+    }
+
+    fn locate(&self, transaction: &Transaction, fx: &mut Effects) -> Result<Place, Outcome> {
+        let ur = Outcome::Abort(Abort::Ur);
+        if !self.enabled {
+            return Err(ur);
+        }
+        match self.iommu.translate(transaction, fx) {
+            Verdict::Memory { pa, handle: Some(handle) } => Ok(Place::Ram(handle, pa)),
+            // Peer-to-peer is off: what is not RAM has no completer.
+            Verdict::Memory { pa, handle: None } => match self.mem.resolve(pa) {
+                Some((handle, left)) if transaction.len <= left => Ok(Place::Ram(handle, pa)),
+                Some(_) | None => Err(ur),
+            },
+            Verdict::Interrupt => Ok(Place::Message(transaction.address)),
+            Verdict::Nothing => Ok(Place::Nowhere),
+            Verdict::Refused(outcome) => Err(outcome),
+        }
+    }
+}
+
+impl fmt::Debug for DmaPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DmaPort({}, enabled: {})", self.initiator, self.enabled)
+    }
+}
+
+/// Where a piece of a DMA goes.
+#[derive(Clone, Copy)]
+enum Place {
+    Ram(Handle, Pa),
+    Message(Iova),
+    Nowhere,
+}
+
+impl Place {
+    fn read(self, mem: &PhysMem, data: &mut [u8]) {
+        if let Self::Ram(handle, pa) = self
+            && mem.read_at(handle, data).is_err()
+        {
+            // A page may span two regions that touch.
+            let _ = mem.read(pa, data);
+        }
+    }
+
+    fn write(self, mem: &PhysMem, data: &[u8]) {
+        if let Self::Ram(handle, pa) = self
+            && mem.write_at(handle, data).is_err()
+        {
+            let _ = mem.write(pa, data);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+
+pub mod addr;
+pub mod events;
+pub mod fabric;
+pub mod mem;
+pub mod register;
+pub mod trace;
+pub mod vtd;

@@ -1,0 +1,307 @@
+//! Physical memory as the models see it.
+//!
+//! [`PhysMem`] is a sorted list of RAM regions. It is looked up once per page of a DMA or per table
+//! fetch; what is reused (a TLB entry) keeps a [`Handle`], the region and offset found, which costs
+//! a bounds check instead of a search. Every write made through it passes the [`WriteWatch`], so
+//! whoever must know of device writes (code caches, snapshots) has one place to ask.
+//!
+//! All multi-byte accesses are little-endian, whatever the host is.
+//!
+//! What is absent: MMIO. An address that is not RAM is `None`, and what it means is the fabric's
+//! decision.
+
+mod ram;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use thiserror::Error;
+use vm_memory::{GuestAddress, GuestMemoryMmap};
+
+use crate::addr::Pa;
+use crate::fabric::AtomicOp;
+use ram::Region;
+
+/// Memory could not be set up.
+#[derive(Debug, Error)]
+pub enum MemError {
+    /// The host refused the mapping, or the ranges overlap or are empty.
+    #[error("cannot map guest memory: {0}; choose a smaller or page-aligned memory size")]
+    Map(String),
+    /// More regions than a [`Handle`] can name.
+    #[error("{0} memory regions are more than the {max} supported", max = Handle::MAX_REGIONS)]
+    TooManyRegions(usize),
+}
+
+/// A saved image does not fit the memory.
+#[derive(Debug, Error)]
+#[error("saved memory page {0} lies outside this machine's RAM; give it the memory it was saved with")]
+pub struct ForeignPage(pub Pa);
+
+/// The answer where an address, or part of a range, is not RAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the address is not RAM")]
+pub struct NotRam;
+
+/// A byte of RAM, already looked up: valid for the [`PhysMem`] that gave it.
+///
+/// A handle of another memory is harmless: it is checked against the bounds of this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Handle(u64);
+
+impl Handle {
+    /// Regions that a handle can tell apart.
+    pub const MAX_REGIONS: usize = 1 << 12;
+    const OFFSET_BITS: u32 = 52;
+
+    fn new(region: usize, offset: u64) -> Self {
+        Self((region as u64) << Self::OFFSET_BITS | offset)
+    }
+
+    fn region(self) -> usize {
+        (self.0 >> Self::OFFSET_BITS) as usize
+    }
+
+    fn offset(self) -> u64 {
+        self.0 & ((1 << Self::OFFSET_BITS) - 1)
+    }
+
+    /// The handle as one word, for a table of atomics.
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The reverse of [`Self::to_bits`].
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The byte `bytes` further on in the same region.
+    #[must_use]
+    pub const fn plus(self, bytes: u64) -> Self {
+        Self(self.0.wrapping_add(bytes))
+    }
+}
+
+/// Told of every range that a model wrote.
+pub trait WriteWatch: Send + Sync {
+    /// Bytes `first..=last` may have changed.
+    fn written(&self, first: Pa, last: Pa);
+}
+
+/// The RAM of one machine. Clones share it.
+#[derive(Clone)]
+pub struct PhysMem {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// Sorted by address, disjoint.
+    regions: Vec<Region>,
+    watched: AtomicBool,
+    watches: RwLock<Vec<Arc<dyn WriteWatch>>>,
+}
+
+impl PhysMem {
+    /// The memory of a guest; the mappings live as long as any clone.
+    ///
+    /// # Errors
+    /// [`MemError::TooManyRegions`].
+    pub fn from_guest_memory(memory: &GuestMemoryMmap) -> Result<Self, MemError> {
+        let regions = ram::regions_of(memory);
+        if regions.len() > Handle::MAX_REGIONS {
+            return Err(MemError::TooManyRegions(regions.len()));
+        }
+        let inner = Inner { regions, watched: AtomicBool::new(false), watches: RwLock::default() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Fresh zeroed memory of `(start, bytes)` ranges.
+    ///
+    /// # Errors
+    /// [`MemError`] where the host cannot map it or the ranges are not valid.
+    pub fn anonymous(ranges: &[(Pa, u64)]) -> Result<Self, MemError> {
+        let ranges = ranges
+            .iter()
+            .map(|(start, bytes)| Ok((GuestAddress(start.0), usize::try_from(*bytes)?)))
+            .collect::<Result<Vec<_>, std::num::TryFromIntError>>()
+            .map_err(|e| MemError::Map(e.to_string()))?;
+        let memory = GuestMemoryMmap::<()>::from_ranges(&ranges).map_err(|e| MemError::Map(e.to_string()))?;
+        Self::from_guest_memory(&memory)
+    }
+
+    /// Adds `watch` to those told of every write.
+    pub fn watch(&self, watch: Arc<dyn WriteWatch>) {
+        self.inner.watches.write().unwrap_or_else(PoisonError::into_inner).push(watch);
+        self.inner.watched.store(true, Ordering::Release);
+    }
+
+    /// Finds the RAM behind `pa`: a handle to that byte and how many bytes follow it, itself
+    /// included, in the same region.
+    pub fn resolve(&self, pa: Pa) -> Option<(Handle, u64)> {
+        let regions = &self.inner.regions;
+        let index = regions.partition_point(|region| region.start() <= pa.0).checked_sub(1)?;
+        let offset = pa.0 - regions[index].start();
+        let left = regions[index].len().checked_sub(offset).filter(|left| *left > 0)?;
+        Some((Handle::new(index, offset), left))
+    }
+
+    /// The address behind a handle; `None` for a handle of another memory.
+    pub fn address_of(&self, handle: Handle) -> Option<Pa> {
+        let region = self.inner.regions.get(handle.region())?;
+        (handle.offset() < region.len()).then(|| Pa(region.start() + handle.offset()))
+    }
+
+    /// Loads an aligned 64-bit word atomically.
+    ///
+    /// # Errors
+    /// [`NotRam`], also where `pa` is not a multiple of 8.
+    pub fn load64(&self, pa: Pa) -> Result<u64, NotRam> {
+        let (handle, _) = self.resolve(pa).ok_or(NotRam)?;
+        self.region(handle)?.load64(handle.offset())
+    }
+
+    /// Loads an aligned 128-bit entry, low word first, never torn [VT-d 9].
+    ///
+    /// # Errors
+    /// [`NotRam`], also where `pa` is not a multiple of 16.
+    pub fn load128(&self, pa: Pa) -> Result<[u64; 2], NotRam> {
+        let (handle, _) = self.resolve(pa).ok_or(NotRam)?;
+        self.region(handle)?.load128(handle.offset())
+    }
+
+    /// Replaces an aligned 64-bit word if it still is `current`; the word found otherwise.
+    ///
+    /// # Errors
+    /// [`NotRam`], also where `pa` is not a multiple of 8.
+    pub fn compare_exchange64(&self, pa: Pa, current: u64, new: u64) -> Result<Result<u64, u64>, NotRam> {
+        let (handle, _) = self.resolve(pa).ok_or(NotRam)?;
+        let result = self.region(handle)?.compare_exchange64(handle.offset(), current, new)?;
+        if result.is_ok() {
+            self.written(handle, 8);
+        }
+        Ok(result)
+    }
+
+    /// Copies memory at `pa` into `data`, across regions that touch.
+    ///
+    /// # Errors
+    /// [`NotRam`] if any byte is; `data` then holds the bytes before it.
+    pub fn read(&self, pa: Pa, data: &mut [u8]) -> Result<(), NotRam> {
+        let mut done = 0;
+        while done < data.len() {
+            let at = pa.checked_add(done as u64).ok_or(NotRam)?;
+            let (handle, left) = self.resolve(at).ok_or(NotRam)?;
+            let chunk = chunk(data.len() - done, left);
+            self.read_at(handle, &mut data[done..done + chunk])?;
+            done += chunk;
+        }
+        Ok(())
+    }
+
+    /// Copies `data` to memory at `pa`, across regions that touch.
+    ///
+    /// # Errors
+    /// [`NotRam`] if any byte is; the bytes before it are written.
+    pub fn write(&self, pa: Pa, data: &[u8]) -> Result<(), NotRam> {
+        let mut done = 0;
+        while done < data.len() {
+            let at = pa.checked_add(done as u64).ok_or(NotRam)?;
+            let (handle, left) = self.resolve(at).ok_or(NotRam)?;
+            let chunk = chunk(data.len() - done, left);
+            self.write_at(handle, &data[done..done + chunk])?;
+            done += chunk;
+        }
+        Ok(())
+    }
+
+    /// Copies from a resolved place; all of `data` must lie in the handle's region.
+    ///
+    /// # Errors
+    /// [`NotRam`] where it does not.
+    pub fn read_at(&self, handle: Handle, data: &mut [u8]) -> Result<(), NotRam> {
+        self.region(handle)?.read(handle.offset(), data)
+    }
+
+    /// Copies to a resolved place; all of `data` must lie in the handle's region.
+    ///
+    /// # Errors
+    /// [`NotRam`] where it does not.
+    pub fn write_at(&self, handle: Handle, data: &[u8]) -> Result<(), NotRam> {
+        self.region(handle)?.write(handle.offset(), data)?;
+        self.written(handle, data.len() as u64);
+        Ok(())
+    }
+
+    /// Performs `op` on the naturally aligned operand at a resolved place and returns the old value.
+    ///
+    /// # Errors
+    /// [`NotRam`] if the operand is not aligned or leaves the region.
+    pub fn atomic_at(&self, handle: Handle, op: AtomicOp) -> Result<u64, NotRam> {
+        let old = self.region(handle)?.atomic(handle.offset(), op)?;
+        self.written(handle, op.size());
+        Ok(old)
+    }
+
+    /// Every page of `page_size` bytes (a power of two) that is not all zero, in address order.
+    pub fn nonzero_pages(&self, page_size: usize) -> Vec<(Pa, Vec<u8>)> {
+        let mut pages = Vec::new();
+        let mut page = vec![0; page_size];
+        for (index, region) in self.inner.regions.iter().enumerate() {
+            let mut offset = 0;
+            while offset < region.len() {
+                let len = chunk(page_size, region.len() - offset);
+                let read = self.read_at(Handle::new(index, offset), &mut page[..len]);
+                debug_assert!(read.is_ok(), "the chunk lies in its region");
+                if page[..len].iter().any(|byte| *byte != 0) {
+                    pages.push((Pa(region.start() + offset), page[..len].to_vec()));
+                }
+                offset += len as u64;
+            }
+        }
+        pages
+    }
+
+    /// Makes memory equal to what [`Self::nonzero_pages`] returned: all else becomes zero.
+    ///
+    /// # Errors
+    /// [`ForeignPage`] where a page lies outside this memory.
+    pub fn restore_pages(&self, pages: &[(Pa, Vec<u8>)]) -> Result<(), ForeignPage> {
+        for (index, region) in self.inner.regions.iter().enumerate() {
+            region.zero();
+            self.written(Handle::new(index, 0), region.len());
+        }
+        for (pa, bytes) in pages {
+            self.write(*pa, bytes).map_err(|NotRam| ForeignPage(*pa))?;
+        }
+        Ok(())
+    }
+
+    fn region(&self, handle: Handle) -> Result<&Region, NotRam> {
+        self.inner.regions.get(handle.region()).ok_or(NotRam)
+    }
+
+    fn written(&self, handle: Handle, len: u64) {
+        if !self.inner.watched.load(Ordering::Acquire) || len == 0 {
+            return;
+        }
+        let Some(first) = self.address_of(handle) else { return };
+        let last = Pa(first.0 + (len - 1));
+        for watch in self.inner.watches.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            watch.written(first, last);
+        }
+    }
+}
+
+impl std::fmt::Debug for PhysMem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.inner.regions.iter().map(Region::range)).finish()
+    }
+}
+
+/// The smaller of two lengths; the result fits because `wanted` does.
+fn chunk(wanted: usize, left: u64) -> usize {
+    usize::try_from(left).map_or(wanted, |left| wanted.min(left))
+}

@@ -1,0 +1,164 @@
+//! One region of RAM: the only place in this crate that touches host memory by pointer.
+#![allow(unsafe_code)]
+
+use std::ops::RangeInclusive;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use portable_atomic::AtomicU128;
+use vm_memory::{GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, MmapRegion};
+
+use super::NotRam;
+use crate::fabric::AtomicOp;
+
+/// A mapped range of physical addresses.
+pub(super) struct Region {
+    start: u64,
+    len: u64,
+    host: NonNull<u8>,
+    /// Keeps the mapping alive.
+    _mapping: Arc<MmapRegion>,
+}
+
+// SAFETY: `host` points into a shared mapping that `_mapping` keeps alive. It is only accessed by
+// atomics and by raw byte copies, never through references, so sharing it between threads races at
+// worst on bytes of guest memory, as a real machine's bus masters and CPUs do.
+unsafe impl Send for Region {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Region {}
+
+/// The regions of a guest's memory, in address order.
+pub(super) fn regions_of(memory: &GuestMemoryMmap) -> Vec<Region> {
+    memory
+        .iter()
+        .filter_map(|region| {
+            let mapping = region.get_mmap();
+            Some(Region {
+                start: region.start_addr().0,
+                len: region.len(),
+                host: NonNull::new(mapping.as_ptr())?,
+                _mapping: mapping,
+            })
+        })
+        .collect()
+}
+
+impl Region {
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(super) fn range(&self) -> RangeInclusive<u64> {
+        self.start..=self.start + (self.len - 1)
+    }
+
+    pub(super) fn load64(&self, offset: u64) -> Result<u64, NotRam> {
+        Ok(u64::from_le(self.atomic64(offset)?.load(Ordering::Acquire)))
+    }
+
+    pub(super) fn load128(&self, offset: u64) -> Result<[u64; 2], NotRam> {
+        let place = self.place(offset, 16, 16)?.cast::<AtomicU128>();
+        // SAFETY: `place` checked bounds and alignment; the mapping lives as long as `self`, and all
+        // other accesses to it are atomics or raw copies.
+        let value = u128::from_le(unsafe { place.as_ref() }.load(Ordering::Acquire));
+        // Both halves are taken whole: the cast keeps the low word.
+        Ok([value as u64, (value >> 64) as u64])
+    }
+
+    pub(super) fn compare_exchange64(
+        &self,
+        offset: u64,
+        current: u64,
+        new: u64,
+    ) -> Result<Result<u64, u64>, NotRam> {
+        let result = self.atomic64(offset)?.compare_exchange(
+            current.to_le(),
+            new.to_le(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        Ok(result.map(u64::from_le).map_err(u64::from_le))
+    }
+
+    pub(super) fn read(&self, offset: u64, data: &mut [u8]) -> Result<(), NotRam> {
+        let place = self.place(offset, data.len() as u64, 1)?;
+        // SAFETY: `place` checked that all bytes lie in the live mapping; `data` is a distinct host
+        // buffer, so the two cannot overlap.
+        unsafe { std::ptr::copy_nonoverlapping(place.as_ptr(), data.as_mut_ptr(), data.len()) };
+        Ok(())
+    }
+
+    /// Naturally aligned writes of 4 and 8 bytes are single stores, so that a guest which polls a
+    /// status word never sees half of it.
+    pub(super) fn write(&self, offset: u64, data: &[u8]) -> Result<(), NotRam> {
+        if let Ok(bytes) = <[u8; 4]>::try_from(data)
+            && let Ok(word) = self.atomic32(offset)
+        {
+            word.store(u32::from_ne_bytes(bytes), Ordering::Release);
+            return Ok(());
+        }
+        if let Ok(bytes) = <[u8; 8]>::try_from(data)
+            && let Ok(word) = self.atomic64(offset)
+        {
+            word.store(u64::from_ne_bytes(bytes), Ordering::Release);
+            return Ok(());
+        }
+        let place = self.place(offset, data.len() as u64, 1)?;
+        // SAFETY: as in `read`, with the roles exchanged.
+        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), place.as_ptr(), data.len()) };
+        Ok(())
+    }
+
+    pub(super) fn zero(&self) {
+        // The length came from a mapping, so it fits `usize`.
+        // SAFETY: the whole region is mapped and writable for as long as `self` lives.
+        unsafe { std::ptr::write_bytes(self.host.as_ptr(), 0, self.len as usize) };
+    }
+
+    pub(super) fn atomic(&self, offset: u64, op: AtomicOp) -> Result<u64, NotRam> {
+        match op.size() {
+            4 => {
+                let word = self.atomic32(offset)?;
+                // The operands of a 4-byte operation are its low halves.
+                let apply = |old: u32| (op.apply(u64::from(u32::from_le(old))) as u32).to_le();
+                let old = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| Some(apply(old)));
+                Ok(u64::from(u32::from_le(old.unwrap_or_else(|old| old))))
+            }
+            _ => {
+                let word = self.atomic64(offset)?;
+                let apply = |old: u64| op.apply(u64::from_le(old)).to_le();
+                let old = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| Some(apply(old)));
+                Ok(u64::from_le(old.unwrap_or_else(|old| old)))
+            }
+        }
+    }
+
+    fn atomic32(&self, offset: u64) -> Result<&AtomicU32, NotRam> {
+        let place = self.place(offset, 4, 4)?.cast::<AtomicU32>();
+        // SAFETY: bounds and alignment are checked; see `load128`.
+        Ok(unsafe { place.as_ref() })
+    }
+
+    fn atomic64(&self, offset: u64) -> Result<&AtomicU64, NotRam> {
+        let place = self.place(offset, 8, 8)?.cast::<AtomicU64>();
+        // SAFETY: bounds and alignment are checked; see `load128`.
+        Ok(unsafe { place.as_ref() })
+    }
+
+    /// A pointer to `len` bytes at `offset`, if they lie in the region and the host address is a
+    /// multiple of `align`.
+    fn place(&self, offset: u64, len: u64, align: usize) -> Result<NonNull<u8>, NotRam> {
+        if offset > self.len || len > self.len - offset {
+            return Err(NotRam);
+        }
+        // SAFETY: `offset` is at most the length of the mapping, so the sum stays inside it or one
+        // past its end; the mapping exists, so `offset` fits `usize`.
+        let place = unsafe { self.host.add(offset as usize) };
+        if place.addr().get().is_multiple_of(align) { Ok(place) } else { Err(NotRam) }
+    }
+}

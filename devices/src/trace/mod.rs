@@ -1,0 +1,179 @@
+//! Typed records of what models do.
+//!
+//! A model records into its [`Effects`](crate::fabric::Effects), at no cost while nobody listens.
+//! `Display` is the text form, serde the machine-readable one; writing them anywhere is the
+//! machine's business.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::addr::{Iova, Pa, SourceId};
+use crate::fabric::{Access, Initiator, Outcome};
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum TraceEvent {
+    /// Software read a register.
+    RegisterRead {
+        /// Which model.
+        unit: &'static str,
+        /// The specification's name of the register, or "" where there is none.
+        register: &'static str,
+        /// Byte offset in the register file.
+        offset: u64,
+        /// The dword read.
+        value: u32,
+    },
+    /// Software wrote a register.
+    RegisterWrite {
+        /// Which model.
+        unit: &'static str,
+        /// The specification's name of the register, or "" where there is none.
+        register: &'static str,
+        /// Byte offset in the register file.
+        offset: u64,
+        /// The dword written.
+        value: u32,
+    },
+    /// A model took an entry from a queue in memory.
+    QueueEntry {
+        /// Which model.
+        unit: &'static str,
+        /// Index in the queue.
+        index: u64,
+        /// What kind of entry it is.
+        kind: &'static str,
+        /// The entry, low word first.
+        words: [u64; 2],
+    },
+    /// A walker read a table entry.
+    Fetch {
+        /// Which model.
+        unit: &'static str,
+        /// Which table, as the specification calls it.
+        table: &'static str,
+        /// Where the entry lies.
+        address: Pa,
+        /// The entry, low word first; the high word is 0 for 64-bit entries.
+        words: [u64; 2],
+    },
+    /// An address was translated.
+    Translation {
+        /// Which model.
+        unit: &'static str,
+        /// For whom.
+        initiator: Initiator,
+        /// From.
+        iova: Iova,
+        /// To.
+        pa: Pa,
+        /// Whether a cache answered.
+        cached: bool,
+    },
+    /// A fault was found; it may or may not have been recorded.
+    Fault {
+        /// Which model.
+        unit: &'static str,
+        /// The requester.
+        source: SourceId,
+        /// The reason code.
+        reason: u8,
+        /// The reason in words.
+        what: &'static str,
+        /// The address that faulted.
+        address: u64,
+        /// What became of it.
+        fate: &'static str,
+    },
+    /// Cached translations or entries were dropped.
+    Invalidation {
+        /// Which model.
+        unit: &'static str,
+        /// What was dropped.
+        what: &'static str,
+        /// Domain, where the invalidation names one.
+        domain: Option<u16>,
+        /// First and last address, where it names them.
+        range: Option<(u64, u64)>,
+    },
+    /// A bus master's request ended.
+    Dma {
+        /// Who.
+        initiator: Initiator,
+        /// First byte.
+        address: Iova,
+        /// Bytes asked for.
+        len: u64,
+        /// What for.
+        access: Access,
+        /// How it ended.
+        outcome: Outcome,
+        /// Bytes moved.
+        done: u64,
+    },
+    /// A message interrupt left a model.
+    Interrupt {
+        /// Address in the message window.
+        address: u64,
+        /// Data.
+        data: u32,
+    },
+    /// A level interrupt line changed.
+    Line {
+        /// Global system interrupt number.
+        line: u32,
+        /// The new level.
+        asserted: bool,
+    },
+}
+
+impl fmt::Display for TraceEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RegisterRead { unit, register, offset, value } => {
+                write!(f, "{unit}: read {register}({offset:#x}) = {value:#010x}")
+            }
+            Self::RegisterWrite { unit, register, offset, value } => {
+                write!(f, "{unit}: write {register}({offset:#x}) = {value:#010x}")
+            }
+            Self::QueueEntry { unit, index, kind, words: [low, high] } => {
+                write!(f, "{unit}: queue[{index}] {kind} {high:#018x} {low:#018x}")
+            }
+            Self::Fetch { unit, table, address, words: [low, high] } => {
+                write!(f, "{unit}: {table} at {address} = {high:#018x} {low:#018x}")
+            }
+            Self::Translation { unit, initiator, iova, pa, cached } => {
+                let how = if *cached { "cached" } else { "walked" };
+                write!(f, "{unit}: {initiator} {iova} -> {pa} ({how})")
+            }
+            Self::Fault { unit, source, reason, what, address, fate } => {
+                write!(f, "{unit}: fault {reason:#04x} ({what}) by {source} at {address:#x}, {fate}")
+            }
+            Self::Invalidation { unit, what, domain, range } => {
+                write!(f, "{unit}: invalidate {what}")?;
+                if let Some(domain) = domain {
+                    write!(f, ", domain {domain}")?;
+                }
+                match range {
+                    Some((first, last)) => write!(f, ", {first:#x} to {last:#x}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Dma { initiator, address, len, access, outcome, done } => {
+                let what = match access {
+                    Access::Read => "reads",
+                    Access::Write => "writes",
+                    Access::Atomic => "updates",
+                };
+                write!(f, "dma: {initiator} {what} {len} bytes at {address}: {outcome}")?;
+                if *outcome != Outcome::Done && *done > 0 { write!(f, " after {done}") } else { Ok(()) }
+            }
+            Self::Interrupt { address, data } => write!(f, "interrupt: {address:#x} data {data:#x}"),
+            Self::Line { line, asserted } => {
+                write!(f, "interrupt line {line}: {}", if *asserted { "asserted" } else { "deasserted" })
+            }
+        }
+    }
+}

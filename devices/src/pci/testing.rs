@@ -132,10 +132,6 @@ impl Rig {
         u32::from_le_bytes(data)
     }
 
-    pub fn read64(&mut self, address: u64) -> u64 {
-        u64::from(self.read32(address)) | u64::from(self.read32(address + 4)) << 32
-    }
-
     pub fn decodes(&mut self, address: u64) -> bool {
         self.host.mmio_read(address, &mut [0], &mut self.fx)
     }

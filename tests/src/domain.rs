@@ -52,7 +52,7 @@ impl Domain {
                 set(table + index(level) * 8, next | 3);
                 table = next;
             }
-            set(table + (iova >> 12 & 0x1ff) * 8, TARGET + (PAGES - 1 - page) * 0x1000 | 3);
+            set(table + (iova >> 12 & 0x1ff) * 8, (TARGET + (PAGES - 1 - page) * 0x1000) | 3);
         }
         let mut fx = Effects::new(Time(0), false);
         unit.write(0x20, &ROOT.to_le_bytes(), &mut fx);

@@ -5,6 +5,7 @@ pub mod edu;
 pub mod events;
 pub mod exerciser;
 pub mod fabric;
+pub mod iommu;
 pub mod iommu_testdev;
 pub mod mem;
 pub mod pci;

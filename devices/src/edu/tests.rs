@@ -228,6 +228,35 @@ fn a_refused_dma_completes_without_a_word() {
 }
 
 #[test]
+fn a_reset_in_mid_dma_drops_it() {
+    let mut rig = Rig::new();
+    rig.host.add_root_port("rp0", 2, 0).unwrap();
+    rig.add_behind("rp0", 0, Box::new(Edu::new(DEFAULT_DMA_MASK)));
+    let (port, source) = (SourceId::new(0, 2, 0), SourceId::new(1, 0, 0));
+    rig.config32(port, 0x18, 0x0001_0100);
+    rig.config32(port, 0x20, 0xe000_e000);
+    rig.config16(port, 0x04, 6);
+    for reset in [false, true] {
+        rig.config32(source, 0x10, BAR as u32);
+        rig.config16(source, 0x04, 6);
+        rig.write32(BAR + 0x08, 5);
+        start_dma(&mut rig, 0x4_0000, 0x2000, 8, 7);
+        if reset {
+            rig.config16(port, 0x3e, 0x40);
+            rig.config16(port, 0x3e, 0x00);
+            rig.config32(source, 0x10, BAR as u32);
+            rig.config16(source, 0x04, 6);
+        }
+        rig.mem.write(Pa(0x2000), &[0xee]).unwrap();
+        let now = rig.fx.now().0;
+        rig.run_until(now + 200 * MS);
+        let expected = if reset { (0, 0, 0xee) } else { (120, 0x100, 0) };
+        let found = (rig.read32(BAR + 0x08), rig.read32(BAR + 0x24), rig.ram(0x2000, 1)[0]);
+        assert_eq!(found, expected, "reset: {reset}");
+    }
+}
+
+#[test]
 fn save_and_restore_in_mid_dma() {
     let (mut rig, _) = with_mask(DEFAULT_DMA_MASK);
     rig.mem.write(Pa(0x2000), b"mid-transfer").unwrap();

@@ -44,9 +44,9 @@ impl RootPort {
         BridgeControl::from_raw(self.config.dword(INTERRUPT)).secondary_reset()
     }
 
-    /// Whether requests from behind the port are passed on.
+    /// Whether requests from behind the port are passed on. A device held in reset makes none.
     pub(super) fn masters(&self) -> bool {
-        self.command().master() && !self.in_reset()
+        self.command().master()
     }
 
     /// How many bytes from `address` on are passed to the device behind the port; `None` if it is

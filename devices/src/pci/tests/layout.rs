@@ -183,6 +183,8 @@ fn status_bits_are_cleared_by_writing_ones_to_their_own_byte() {
     assert_eq!(rig.read_config16(source, 0x06), 0x2010, "a write of Command leaves Status alone");
     rig.config8(source, 0x06, 0xff);
     assert_eq!(rig.read_config16(source, 0x06), 0x2010, "the bit is in the other byte");
+    rig.config32(source, 0x04, 0x0000_0006);
+    assert_eq!(rig.read_config16(source, 0x06), 0x2010, "zeros clear nothing");
     rig.config8(source, 0x07, 0x20);
     assert_eq!(rig.read_config16(source, 0x06), 0x0010);
 }

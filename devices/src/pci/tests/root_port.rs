@@ -86,6 +86,29 @@ fn memory_is_decoded_inside_the_windows() {
 }
 
 #[test]
+fn windows_have_whole_megabytes() {
+    const LARGE: Description =
+        Description { bars: &[BarSpec::new(0, BarKind::Memory32, 0x40_0000)], ..PLAIN };
+    let mut rig = Rig::new();
+    rig.host.add_root_port("rp0", 2, 0).unwrap();
+    rig.add_behind("rp0", 0, Poke::boxed(&LARGE));
+    let source = SourceId::new(5, 0, 0);
+    rig.config32(PORT, 0x18, 0x0005_0500);
+    rig.config32(PORT, 0x20, 0xe020_e010);
+    rig.config16(PORT, 0x04, 2);
+    rig.config32(source, 0x10, 0xe000_0000);
+    rig.config16(source, 0x04, 2);
+    for (address, decoded) in
+        [(0xe00f_ffff, false), (0xe010_0000, true), (0xe02f_ffff, true), (0xe030_0000, false)]
+    {
+        assert_eq!(rig.decodes(address), decoded, "{address:#x}");
+    }
+    let mut data = [0x5a; 8];
+    assert!(rig.host.mmio_read(0xe02f_fffc, &mut data, &mut rig.fx));
+    assert_eq!(data, [0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff], "the port passes on what is in its window");
+}
+
+#[test]
 fn bus_mastering_needs_the_port_too() {
     let (mut rig, source) = rig();
     for (port, function, reaches) in [(6, 6, true), (2, 6, false), (6, 2, false), (6, 6, true)] {

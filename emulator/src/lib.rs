@@ -1,0 +1,5 @@
+//! Machines made of the models of `devices`, and the drivers that run them.
+//!
+//! A machine is passive: a driver (a virtual CPU, a guest program in this process, a script over a
+//! socket) reads and writes addresses and ports, lets time pass and takes the interrupts. Which
+//! driver it is makes no difference to any model.

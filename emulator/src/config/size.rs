@@ -36,7 +36,7 @@ impl TryFrom<u64> for MemorySize {
     type Error = ConfigError;
 
     fn try_from(bytes: u64) -> Result<Self, ConfigError> {
-        let valid = bytes.is_multiple_of(4096) && bytes >= Self::MIN.0 && bytes <= Self::MAX.0;
+        let valid = bytes.is_multiple_of(4096) && (Self::MIN.0..=Self::MAX.0).contains(&bytes);
         valid.then_some(Self(bytes)).ok_or_else(|| invalid(&bytes.to_string()))
     }
 }

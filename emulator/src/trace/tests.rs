@@ -30,18 +30,24 @@ fn check(format: Format, expected: Expect) {
 
 #[test]
 fn text() {
-    check(Format::Text, expect![[r#"
+    check(
+        Format::Text,
+        expect![[r#"
         [1.500 us] dma: 00:03.0 writes 64 bytes at 0x1000: aborted (UR)
         [2.000 us] interrupt line 23: asserted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn json_lines() {
-    check(Format::JsonLines, expect![[r#"
+    check(
+        Format::JsonLines,
+        expect![[r#"
         {"time":1500,"event":"dma","initiator":{"Pci":{"segment":0,"source":24}},"address":4096,"len":64,"access":"Write","outcome":{"Abort":"Ur"},"done":0}
         {"time":2000,"event":"line","line":23,"asserted":true}
-    "#]]);
+    "#]],
+    );
 }
 
 /// Takes a few bytes, then fails.

@@ -7,4 +7,5 @@
 pub mod config;
 pub mod exit;
 pub mod machine;
+pub mod qtest;
 pub mod trace;

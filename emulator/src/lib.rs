@@ -3,3 +3,5 @@
 //! A machine is passive: a driver (a virtual CPU, a guest program in this process, a script over a
 //! socket) reads and writes addresses and ports, lets time pass and takes the interrupts. Which
 //! driver it is makes no difference to any model.
+
+pub mod legacy;

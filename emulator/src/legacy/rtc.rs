@@ -235,7 +235,7 @@ impl Rtc {
 
     /// A number below 100 as a register holds it.
     fn encode(&self, value: u8) -> u8 {
-        if self.status_b & DM != 0 { value } else { value / 10 << 4 | value % 10 }
+        if self.status_b & DM != 0 { value } else { ((value / 10) << 4) + value % 10 }
     }
 
     /// The reverse; `None` if the register holds no number below 100.

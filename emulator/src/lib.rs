@@ -6,6 +6,8 @@
 
 pub mod config;
 pub mod exit;
+pub mod hosted;
+pub mod legacy;
 pub mod machine;
 pub mod qtest;
 pub mod trace;

@@ -12,9 +12,9 @@
 //!
 //! What is absent: an IOAPIC. Level-triggered lines reach no program here.
 
-mod vectors;
 #[cfg(test)]
 mod tests;
+mod vectors;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 

@@ -24,7 +24,7 @@ impl Vectors {
         let fixed = matches!(data >> 8 & 7, 0 | 1);
         // Bits 7:0 are the vector.
         let vector = data as u8;
-        let mine = !logical && (destination == APIC_ID.into() || destination == BROADCAST);
+        let mine = !logical && (destination == u64::from(APIC_ID) || destination == BROADCAST);
         if mine && fixed && vector >= FIRST_VECTOR && !self.waiting.contains(&vector) {
             self.waiting.push_back(vector);
         }

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::{Interrupt, Machine};
 use crate::config::MachineConfig;
+use crate::legacy::{self, DebugExit};
 
 /// A saved [`Machine`]: everything but its trace sink.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct MachineState {
     now: Time,
     events: events::State,
     interrupts: Vec<Interrupt>,
+    serial: legacy::SerialState,
+    rtc: legacy::RtcState,
+    debug_exit: DebugExit,
     ram: Vec<Page>,
 }
 
@@ -50,13 +54,17 @@ pub enum RestoreError {
 impl Machine {
     /// The machine as data.
     pub fn save(&self) -> MachineState {
-        let Self { config, memory: _, phys, now, events, interrupts, sink: _ } = self;
+        let Self { config, memory: _, phys, now, events, interrupts, serial, rtc, debug_exit, sink: _ } =
+            self;
         let page = |(address, bytes): (Pa, Vec<u8>)| Page { address, bytes: STANDARD.encode(bytes) };
         MachineState {
             config: config.clone(),
             now: *now,
             events: events.save(),
             interrupts: interrupts.clone(),
+            serial: serial.save(),
+            rtc: rtc.save(),
+            debug_exit: debug_exit.save(),
             ram: phys.nonzero_pages(PAGE_SIZE as usize).into_iter().map(page).collect(),
         }
     }
@@ -66,7 +74,7 @@ impl Machine {
     /// # Errors
     /// [`RestoreError`] where the state is not one of a machine like this.
     pub fn restore(&mut self, state: MachineState) -> Result<(), RestoreError> {
-        let MachineState { config, now, events, interrupts, ram } = state;
+        let MachineState { config, now, events, interrupts, serial, rtc, debug_exit, ram } = state;
         if config != self.config {
             return Err(RestoreError::OtherMachine);
         }
@@ -82,6 +90,9 @@ impl Machine {
         self.now = now;
         self.events.restore(events);
         self.interrupts = interrupts;
+        self.serial.restore(serial);
+        self.rtc.restore(rtc);
+        self.debug_exit.restore(debug_exit);
         Ok(())
     }
 

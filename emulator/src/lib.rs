@@ -10,4 +10,5 @@ pub mod hosted;
 pub mod legacy;
 pub mod machine;
 pub mod qtest;
+pub mod story;
 pub mod trace;

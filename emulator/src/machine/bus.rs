@@ -2,8 +2,9 @@
 
 use devices::addr::Pa;
 use devices::trace::TraceEvent;
+use devices::vtd;
 
-use super::{Machine, layout};
+use super::{Machine, VTD, layout};
 use crate::legacy::DebugExit;
 
 /// Bytes of the widest access that reaches a model.
@@ -78,19 +79,27 @@ impl Machine {
 
     fn device_read(&mut self, address: u64, data: &mut [u8]) {
         let mut fx = self.effects();
-        let claimed = false;
-        if !claimed {
-            data.fill(0xff);
-            fx.trace(|| unclaimed("memory", address, data.len(), false));
+        match (Window::of(address), &mut self.vtd) {
+            (Window::Vtd(offset), Some(unit)) => {
+                fx.set_device(VTD);
+                unit.read(offset, data, &mut fx);
+            }
+            _ => {
+                data.fill(0xff);
+                fx.trace(|| unclaimed("memory", address, data.len(), false));
+            }
         }
         self.deliver(fx);
     }
 
     fn device_write(&mut self, address: u64, data: &[u8]) {
         let mut fx = self.effects();
-        let claimed = false;
-        if !claimed {
-            fx.trace(|| unclaimed("memory", address, data.len(), true));
+        match (Window::of(address), &mut self.vtd) {
+            (Window::Vtd(offset), Some(unit)) => {
+                fx.set_device(VTD);
+                unit.write(offset, data, &mut fx);
+            }
+            _ => fx.trace(|| unclaimed("memory", address, data.len(), true)),
         }
         self.deliver(fx);
     }
@@ -112,6 +121,21 @@ impl Machine {
 enum Piece {
     Ram(usize),
     Device(usize),
+}
+
+/// What is at fixed addresses outside RAM, with the offset in it.
+enum Window {
+    Vtd(u64),
+    Other,
+}
+
+impl Window {
+    fn of(address: u64) -> Self {
+        match address.checked_sub(layout::VTD_BASE) {
+            Some(offset) if offset < vtd::REGISTERS_SIZE => Self::Vtd(offset),
+            _ => Self::Other,
+        }
+    }
 }
 
 /// A device at fixed ports, with the offset in its range; what is not one of them may be PCI.

@@ -15,8 +15,9 @@ mod tests;
 mod time;
 
 use devices::addr::Pa;
-use devices::events::{EventQueue, Time};
+use devices::events::{DeviceId, EventQueue, Time};
 use devices::mem::{MemError, PhysMem};
+use devices::vtd;
 use vm_memory::{GuestAddress, GuestMemoryMmap};
 
 use crate::config::{ConfigError, MachineConfig};
@@ -24,6 +25,9 @@ use crate::legacy::{DebugExit, Rtc, Serial};
 use crate::trace::Sink;
 pub use deliver::Interrupt;
 pub use state::{MachineState, RestoreError};
+
+/// The remapping unit's number in the event queue.
+const VTD: DeviceId = DeviceId(1);
 
 /// A machine at rest between two calls of its driver.
 pub struct Machine {
@@ -33,6 +37,7 @@ pub struct Machine {
     now: Time,
     events: EventQueue,
     interrupts: Vec<Interrupt>,
+    vtd: Option<vtd::Unit>,
     serial: Serial,
     rtc: Rtc,
     debug_exit: DebugExit,
@@ -50,14 +55,17 @@ impl Machine {
         let phys = PhysMem::from_guest_memory(&memory)?;
         Ok(Self {
             config: config.clone(),
-            memory,
-            phys,
             now: Time::default(),
             events: EventQueue::default(),
             interrupts: Vec::new(),
+            vtd: config.iommu.as_ref().map(|iommu| {
+                vtd::Unit::new(vtd::Config { seed: config.seed, ..iommu.unit.clone() }, phys.clone())
+            }),
             serial: Serial::new(layout::SERIAL_LINE),
             rtc: Rtc::new(ranges[0].1, ranges.get(1).map_or(0, |(_, bytes)| *bytes)),
             debug_exit: DebugExit::default(),
+            memory,
+            phys,
             sink: None,
         })
     }

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use devices::addr::{PAGE_SIZE, Pa};
 use devices::events::{self, Time};
 use devices::mem::ForeignPage;
+use devices::vtd;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -19,6 +20,7 @@ pub struct MachineState {
     now: Time,
     events: events::State,
     interrupts: Vec<Interrupt>,
+    vtd: Option<vtd::State>,
     serial: legacy::SerialState,
     rtc: legacy::RtcState,
     debug_exit: DebugExit,
@@ -54,7 +56,7 @@ pub enum RestoreError {
 impl Machine {
     /// The machine as data.
     pub fn save(&self) -> MachineState {
-        let Self { config, memory: _, phys, now, events, interrupts, serial, rtc, debug_exit, sink: _ } =
+        let Self { config, memory: _, phys, now, events, interrupts, vtd, serial, rtc, debug_exit, sink: _ } =
             self;
         let page = |(address, bytes): (Pa, Vec<u8>)| Page { address, bytes: STANDARD.encode(bytes) };
         MachineState {
@@ -62,6 +64,7 @@ impl Machine {
             now: *now,
             events: events.save(),
             interrupts: interrupts.clone(),
+            vtd: vtd.as_ref().map(vtd::Unit::save),
             serial: serial.save(),
             rtc: rtc.save(),
             debug_exit: debug_exit.save(),
@@ -74,8 +77,8 @@ impl Machine {
     /// # Errors
     /// [`RestoreError`] where the state is not one of a machine like this.
     pub fn restore(&mut self, state: MachineState) -> Result<(), RestoreError> {
-        let MachineState { config, now, events, interrupts, serial, rtc, debug_exit, ram } = state;
-        if config != self.config {
+        let MachineState { config, now, events, interrupts, vtd, serial, rtc, debug_exit, ram } = state;
+        if config != self.config || vtd.is_some() != self.vtd.is_some() {
             return Err(RestoreError::OtherMachine);
         }
         let pages = ram
@@ -90,6 +93,9 @@ impl Machine {
         self.now = now;
         self.events.restore(events);
         self.interrupts = interrupts;
+        if let (Some(unit), Some(state)) = (&mut self.vtd, vtd) {
+            unit.restore(state);
+        }
         self.serial.restore(serial);
         self.rtc.restore(rtc);
         self.debug_exit.restore(debug_exit);

@@ -91,7 +91,8 @@ fn a_check_stands_above_what_led_to_it() {
               Device 00:01.0 updates 1 bytes at 0x6 in one step.
               Device 00:01.0 updates 1 bytes at 0x7 in one step.
               … and 2 more events like these.
-    "#]].assert_eq(&String::from_utf8(out).unwrap());
+    "#]]
+    .assert_eq(&String::from_utf8(out).unwrap());
 }
 
 #[test]

@@ -61,6 +61,11 @@ impl DmaPort {
         self.enabled = enabled;
     }
 
+    /// Whether requests reach the bus.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
     /// Follows the bus number that configuration software gave the function.
     pub fn set_source(&mut self, source: SourceId) {
         self.initiator = Initiator::Pci { segment: 0, source };

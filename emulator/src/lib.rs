@@ -4,4 +4,11 @@
 //! socket) reads and writes addresses and ports, lets time pass and takes the interrupts. Which
 //! driver it is makes no difference to any model.
 
+pub mod config;
+pub mod exit;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub mod kvm;
 pub mod legacy;
+pub mod machine;
+pub mod qtest;
+pub mod trace;

@@ -11,10 +11,13 @@ use super::{KvmError, Platform};
 /// A device that asks to be called back "now", for ever, shall leave the guest some time.
 const TIMER_MIN: Duration = Duration::from_micros(1);
 
+/// Who is given what the guest prints.
+pub(super) type Console = Box<dyn FnMut(&[u8]) + Send>;
+
 /// The platform, as both threads lock it.
 pub(super) struct Board<P> {
     pub(super) platform: P,
-    console: Box<dyn FnMut(&[u8]) + Send>,
+    console: Console,
     start: Instant,
     /// Machine time at `start`.
     origin: Time,
@@ -29,7 +32,7 @@ pub(super) fn timer() -> Result<TimerFd, KvmError> {
 }
 
 impl<P: Platform> Board<P> {
-    pub(super) fn new(platform: P, console: Box<dyn FnMut(&[u8]) + Send>, timer: TimerFd) -> Self {
+    pub(super) fn new(platform: P, console: Console, timer: TimerFd) -> Self {
         let origin = platform.now();
         Self { platform, console, start: Instant::now(), origin, timer, armed: None }
     }

@@ -239,7 +239,6 @@ fn ports_arrive_with_their_width_one_access_at_a_time() {
         Out(0x510, vec![0x77]),
         In(0x510, 2),
     ];
-    // An emulator may read ahead for a string instruction, but never changes an access's size.
     assert_eq!(platform.log, expected);
 }
 

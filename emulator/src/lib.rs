@@ -7,6 +7,8 @@
 pub mod config;
 pub mod exit;
 pub mod hosted;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub mod kvm;
 pub mod legacy;
 pub mod machine;
 pub mod qtest;

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use devices::register::Register;
-use devices::vtd;
 use emulator::config::IommuSpec;
 use emulator::exit::Exit;
 use serde_json::{Map, Value, json};
@@ -57,7 +56,8 @@ fn object_of<R: Register>(register: &R) -> Value {
 
 fn fields<R: Register>(register: &R) -> impl Iterator<Item = (&'static str, String, u64)> {
     R::FIELDS.iter().filter(|field| !field.name.starts_with('_')).map(|field| {
-        let bits = if field.hi == field.lo { field.hi.to_string() } else { format!("{}:{}", field.hi, field.lo) };
+        let bits =
+            if field.hi == field.lo { field.hi.to_string() } else { format!("{}:{}", field.hi, field.lo) };
         (field.name, bits, register.bits(field.hi, field.lo))
     })
 }

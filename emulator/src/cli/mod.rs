@@ -1,5 +1,6 @@
 //! Commands and what they share.
 
+mod backend;
 mod caps;
 mod demo;
 mod machine;

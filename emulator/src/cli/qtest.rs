@@ -43,7 +43,9 @@ impl Qtest {
         match &self.channel.socket {
             Some(path) => {
                 let stream = UnixStream::connect(path)
-                    .with_context(|| format!("cannot connect to {}; does a client listen there?", path.display()))
+                    .with_context(|| {
+                        format!("cannot connect to {}; does a client listen there?", path.display())
+                    })
                     .or_exit(Exit::Environment)?;
                 qtest::serve(&mut machine, &stream, &stream)
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use devices::{edu, exerciser};
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, parse_number, parse_options};
@@ -65,10 +66,11 @@ impl DeviceKind {
 
     fn of_name(name: &str) -> Option<(Self, &'static [&'static str])> {
         Some(match name {
-            "edu" => (Self::Edu { dma_mask: (1 << 28) - 1 }, &["addr", "bus", "dma-mask"]),
-            "exerciser" => {
-                (Self::Exerciser { functions: 1, latency: 1000 }, &["addr", "bus", "functions", "latency"])
-            }
+            "edu" => (Self::Edu { dma_mask: edu::DEFAULT_DMA_MASK }, &["addr", "bus", "dma-mask"]),
+            "exerciser" => (
+                Self::Exerciser { functions: 1, latency: exerciser::DEFAULT_LATENCY },
+                &["addr", "bus", "functions", "latency"],
+            ),
             "iommu-testdev" => (Self::IommuTestdev, &["addr", "bus"]),
             "root-port" => (Self::RootPort { id: String::new() }, &["addr", "id"]),
             _ => return None,

@@ -138,6 +138,9 @@ pub enum ConfigError {
     /// Two root ports of one name.
     #[error("two root ports are called '{0}'; give each its own id=")]
     SameName(String),
+    /// The PCI host refuses a place.
+    #[error(transparent)]
+    Pci(#[from] devices::pci::AddError),
     /// The host cannot provide the memory.
     #[error(transparent)]
     Memory(#[from] devices::mem::MemError),

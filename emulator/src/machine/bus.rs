@@ -57,6 +57,7 @@ impl Machine {
             Port::Serial(offset) => self.serial.read(offset, data, &mut fx),
             Port::Rtc(offset) => self.rtc.read(offset, data, &mut fx),
             Port::Exit(offset) => self.debug_exit.read(offset, data, &mut fx),
+            Port::Other if self.pci.io_read(port, data, &mut fx) => {}
             Port::Other => {
                 data.fill(0xff);
                 fx.trace(|| unclaimed("port", port.into(), data.len(), false));
@@ -72,6 +73,7 @@ impl Machine {
             Port::Serial(offset) => self.serial.write(offset, data, &mut fx),
             Port::Rtc(offset) => self.rtc.write(offset, data, &mut fx),
             Port::Exit(offset) => self.debug_exit.write(offset, data, &mut fx),
+            Port::Other if self.pci.io_write(port, data, &mut fx) => {}
             Port::Other => fx.trace(|| unclaimed("port", port.into(), data.len(), true)),
         }
         self.deliver(fx);
@@ -84,6 +86,8 @@ impl Machine {
                 fx.set_device(VTD);
                 unit.read(offset, data, &mut fx);
             }
+            (Window::Ecam(offset), _) => self.pci.ecam_read(offset, data),
+            _ if self.pci.mmio_read(address, data, &mut fx) => {}
             _ => {
                 data.fill(0xff);
                 fx.trace(|| unclaimed("memory", address, data.len(), false));
@@ -99,6 +103,8 @@ impl Machine {
                 fx.set_device(VTD);
                 unit.write(offset, data, &mut fx);
             }
+            (Window::Ecam(offset), _) => self.pci.ecam_write(offset, data, &mut fx),
+            _ if self.pci.mmio_write(address, data, &mut fx) => {}
             _ => fx.trace(|| unclaimed("memory", address, data.len(), true)),
         }
         self.deliver(fx);
@@ -126,14 +132,19 @@ enum Piece {
 /// What is at fixed addresses outside RAM, with the offset in it.
 enum Window {
     Vtd(u64),
+    Ecam(u64),
     Other,
 }
 
 impl Window {
     fn of(address: u64) -> Self {
-        match address.checked_sub(layout::VTD_BASE) {
-            Some(offset) if offset < vtd::REGISTERS_SIZE => Self::Vtd(offset),
-            _ => Self::Other,
+        let offset = |first: u64, size: u64| address.checked_sub(first).filter(|offset| *offset < size);
+        if let Some(offset) = offset(layout::VTD_BASE, vtd::REGISTERS_SIZE) {
+            Self::Vtd(offset)
+        } else if let Some(offset) = offset(layout::ECAM_BASE, layout::ECAM_SIZE) {
+            Self::Ecam(offset)
+        } else {
+            Self::Other
         }
     }
 }

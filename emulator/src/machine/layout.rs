@@ -12,10 +12,6 @@ pub const ECAM_SIZE: u64 = 256 << 20;
 pub const PCI_HOLE_FIRST: u64 = 0xc000_0000;
 /// Last address for the memory BARs of PCI functions.
 pub const PCI_HOLE_LAST: u64 = 0xfebf_ffff;
-/// First port for the I/O BARs of PCI functions.
-pub const PCI_IO_FIRST: u16 = 0xc000;
-/// Last port for the I/O BARs of PCI functions.
-pub const PCI_IO_LAST: u16 = 0xffff;
 /// First register of the VT-d remapping unit.
 pub const VTD_BASE: u64 = 0xfed9_0000;
 /// First of the eight ports of the serial port COM1.

@@ -6,17 +6,25 @@
 //!
 //! What is absent: processors and their interrupt controllers, threads, host time.
 
+mod assembly;
 mod bus;
 mod deliver;
 pub mod layout;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod platform;
+mod resources;
 mod state;
 #[cfg(test)]
 mod tests;
 mod time;
 
+use std::sync::Arc;
+
 use devices::addr::Pa;
 use devices::events::{DeviceId, EventQueue, Time};
+use devices::fabric::{Direct, Translate};
 use devices::mem::{MemError, PhysMem};
+use devices::pci::Host;
 use devices::vtd;
 use vm_memory::{GuestAddress, GuestMemoryMmap};
 
@@ -38,6 +46,7 @@ pub struct Machine {
     events: EventQueue,
     interrupts: Vec<Interrupt>,
     vtd: Option<vtd::Unit>,
+    pci: Host,
     serial: Serial,
     rtc: Rtc,
     debug_exit: DebugExit,
@@ -53,14 +62,19 @@ impl Machine {
         let ranges = layout::ram(config.memory.bytes());
         let memory = allocate(&ranges)?;
         let phys = PhysMem::from_guest_memory(&memory)?;
+        let vtd = config.iommu.as_ref().map(|iommu| {
+            vtd::Unit::new(vtd::Config { seed: config.seed, ..iommu.unit.clone() }, phys.clone())
+        });
+        let iommu =
+            vtd.as_ref().map_or_else(|| Arc::new(Direct) as Arc<dyn Translate>, vtd::Unit::translator);
+        let pci = assembly::build(&config.devices, &phys, &iommu)?;
         Ok(Self {
             config: config.clone(),
             now: Time::default(),
             events: EventQueue::default(),
             interrupts: Vec::new(),
-            vtd: config.iommu.as_ref().map(|iommu| {
-                vtd::Unit::new(vtd::Config { seed: config.seed, ..iommu.unit.clone() }, phys.clone())
-            }),
+            vtd,
+            pci,
             serial: Serial::new(layout::SERIAL_LINE),
             rtc: Rtc::new(ranges[0].1, ranges.get(1).map_or(0, |(_, bytes)| *bytes)),
             debug_exit: DebugExit::default(),

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use devices::addr::{PAGE_SIZE, Pa};
 use devices::events::{self, Time};
 use devices::mem::ForeignPage;
-use devices::vtd;
+use devices::{pci, vtd};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -21,6 +21,7 @@ pub struct MachineState {
     events: events::State,
     interrupts: Vec<Interrupt>,
     vtd: Option<vtd::State>,
+    pci: pci::State,
     serial: legacy::SerialState,
     rtc: legacy::RtcState,
     debug_exit: DebugExit,
@@ -48,6 +49,9 @@ pub enum RestoreError {
         /// What is wrong.
         source: base64::DecodeError,
     },
+    /// A PCI function is not as it was saved.
+    #[error(transparent)]
+    Pci(#[from] pci::StateError),
     /// A page does not fit the memory.
     #[error(transparent)]
     ForeignPage(#[from] ForeignPage),
@@ -56,8 +60,20 @@ pub enum RestoreError {
 impl Machine {
     /// The machine as data.
     pub fn save(&self) -> MachineState {
-        let Self { config, memory: _, phys, now, events, interrupts, vtd, serial, rtc, debug_exit, sink: _ } =
-            self;
+        let Self {
+            config,
+            memory: _,
+            phys,
+            now,
+            events,
+            interrupts,
+            vtd,
+            pci,
+            serial,
+            rtc,
+            debug_exit,
+            sink: _,
+        } = self;
         let page = |(address, bytes): (Pa, Vec<u8>)| Page { address, bytes: STANDARD.encode(bytes) };
         MachineState {
             config: config.clone(),
@@ -65,6 +81,7 @@ impl Machine {
             events: events.save(),
             interrupts: interrupts.clone(),
             vtd: vtd.as_ref().map(vtd::Unit::save),
+            pci: pci.save(),
             serial: serial.save(),
             rtc: rtc.save(),
             debug_exit: debug_exit.save(),
@@ -77,7 +94,7 @@ impl Machine {
     /// # Errors
     /// [`RestoreError`] where the state is not one of a machine like this.
     pub fn restore(&mut self, state: MachineState) -> Result<(), RestoreError> {
-        let MachineState { config, now, events, interrupts, vtd, serial, rtc, debug_exit, ram } = state;
+        let MachineState { config, now, events, interrupts, vtd, pci, serial, rtc, debug_exit, ram } = state;
         if config != self.config || vtd.is_some() != self.vtd.is_some() {
             return Err(RestoreError::OtherMachine);
         }
@@ -89,6 +106,13 @@ impl Machine {
                 Err(source) => Err(RestoreError::Damaged { address, source }),
             })
             .collect::<Result<Vec<_>, RestoreError>>()?;
+        // The host may refuse a damaged state half way, so what it was is kept.
+        let before = self.pci.save();
+        if let Err(error) = self.pci.restore(pci) {
+            let undone = self.pci.restore(before);
+            debug_assert!(undone.is_ok(), "a state fits the host that saved it");
+            return Err(error.into());
+        }
         self.phys.restore_pages(&pages)?;
         self.now = now;
         self.events.restore(events);

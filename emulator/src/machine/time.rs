@@ -55,10 +55,9 @@ impl Machine {
         let mut fx = self.effects();
         let Scheduled { device, event, .. } = entry;
         fx.set_device(device);
-        if device == VTD
-            && let Some(unit) = &mut self.vtd
-        {
-            unit.event(event, &mut fx);
+        match &mut self.vtd {
+            Some(unit) if device == VTD => unit.event(event, &mut fx),
+            _ => self.pci.event(device, event, &mut fx),
         }
         self.deliver(fx);
     }

@@ -306,7 +306,8 @@ mod tests {
         let at = 0x1_2345_6000;
         let plain = Dma::new(Op::Nop, at);
         let address = [(8, 0x2345_6000), (12, 1)];
-        let rows: [(&str, Dma, &[(usize, u32)]); 10] = [
+        type Row<'a> = (&'a str, Dma, &'a [(usize, u32)]);
+        let rows: [Row<'_>; 10] = [
             ("nop", plain, &[]),
             ("read", Dma::new(Op::Read { len: 64, buffer: 128 }, at), &[(0, 1), (4, 64), (40, 128)]),
             ("write", Dma::new(Op::Write { len: 4, buffer: 0 }, at), &[(0, 2), (4, 4)]),

@@ -277,14 +277,10 @@ mod tests {
         // (name, control dword, writes expected at the capability's offsets)
         let wide = [(0x44, 0xfee0_1000), (0x48, 0), (0x4c, 0x31), (0x40, 0x0081_0005)];
         let narrow = [(0x44, 0xfee0_1000), (0x48, 0x31), (0x40, 0x0001_0005)];
-        let rows: [(&str, u32, &[(u64, u32)]); 2] =
-            [("64-bit", 0x0080_0005, &wide), ("32-bit", 0x0070_0005, &narrow)];
+        type Row<'a> = (&'a str, u32, &'a [(u64, u32)]);
+        let rows: [Row<'_>; 2] = [("64-bit", 0x0080_0005, &wide), ("32-bit", 0x0070_0005, &narrow)];
         for (name, control, expected) in rows {
-            let hw = &mut machine(&[
-                (0xb000_8004, 1 << 20),
-                (0xb000_8034, 0x40),
-                (0xb000_8040, control),
-            ]);
+            let hw = &mut machine(&[(0xb000_8004, 1 << 20), (0xb000_8034, 0x40), (0xb000_8040, control)]);
             Function(8).enable_msi(hw, (0xfee0_1000, 0x31)).unwrap();
             let writes: Vec<_> =
                 hw.writes.iter().map(|(address, value)| (address - 0xb000_8000, *value)).collect();

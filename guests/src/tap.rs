@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn what_makes_a_report_fail() {
-        let reports: [(&str, fn(&mut Tap, &mut Fake), bool); 4] = [
+        type Row = (&'static str, fn(&mut Tap, &mut Fake), bool);
+        let reports: [Row; 4] = [
             ("nothing checked", |_, _| {}, false),
             (
                 "all held",

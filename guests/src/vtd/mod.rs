@@ -11,13 +11,14 @@ mod fault;
 mod queue;
 mod register_invalidation;
 pub mod regs;
+mod scope;
 mod second_stage;
 mod tables;
 mod unit;
 
 pub use fault::{Event, FaultRecord};
 pub use queue::{Descriptor, Queue};
-pub use register_invalidation::{ContextScope, IotlbScope};
+pub use scope::{ContextScope, IotlbScope};
 pub use second_stage::{READ, SecondStage, Size, WRITE, entry};
 pub use tables::{Context, RootTable, root_entry};
 pub use unit::{BASE, Unit};

@@ -1,6 +1,7 @@
 //! The invalidation queue [VT-d 6.5.2].
 
 use super::regs;
+use super::scope::{ContextScope, IotlbScope};
 use super::unit::Unit;
 use crate::arena::{Arena, PAGE};
 use crate::error::Error;
@@ -20,34 +21,28 @@ const DRAIN: u64 = 0b11 << 6;
 pub struct Descriptor(pub [u64; 2]);
 
 impl Descriptor {
-    /// Context cache, everything [VT-d 6.5.2.1].
-    pub const fn context_global() -> Self {
-        Self([1 | GLOBAL, 0])
+    /// Drops context-cache entries [VT-d 6.5.2.1].
+    pub const fn context(scope: ContextScope) -> Self {
+        let fields = match scope {
+            ContextScope::Global => GLOBAL,
+            ContextScope::Domain(domain) => DOMAIN | (domain as u64) << 16,
+            ContextScope::Device { domain, source } => {
+                SELECTIVE | (domain as u64) << 16 | (source as u64) << 32
+            }
+        };
+        Self([1 | fields, 0])
     }
 
-    /// Context cache, entries with this domain id.
-    pub const fn context_domain(domain: u16) -> Self {
-        Self([1 | DOMAIN | (domain as u64) << 16, 0])
-    }
-
-    /// Context cache, the entry of one requester.
-    pub const fn context_device(domain: u16, source: u16) -> Self {
-        Self([1 | SELECTIVE | (domain as u64) << 16 | (source as u64) << 32, 0])
-    }
-
-    /// IOTLB, everything [VT-d 6.5.2.3].
-    pub const fn iotlb_global() -> Self {
-        Self([2 | GLOBAL | DRAIN, 0])
-    }
-
-    /// IOTLB, everything of a domain.
-    pub const fn iotlb_domain(domain: u16) -> Self {
-        Self([2 | DOMAIN | DRAIN | (domain as u64) << 16, 0])
-    }
-
-    /// IOTLB, the `2^mask` pages of a domain around `address`, which is a multiple of their size.
-    pub const fn iotlb_page(domain: u16, address: u64, mask: u8) -> Self {
-        Self([2 | SELECTIVE | DRAIN | (domain as u64) << 16, address | mask as u64])
+    /// Drops IOTLB entries [VT-d 6.5.2.3].
+    pub const fn iotlb(scope: IotlbScope) -> Self {
+        let (fields, page) = match scope {
+            IotlbScope::Global => (GLOBAL, 0),
+            IotlbScope::Domain(domain) => (DOMAIN | (domain as u64) << 16, 0),
+            IotlbScope::Page { domain, address, mask } => {
+                (SELECTIVE | (domain as u64) << 16, address | mask as u64)
+            }
+        };
+        Self([2 | DRAIN | fields, page])
     }
 
     /// Invalidation wait that writes `data` to `address` [VT-d 6.5.2.8].
@@ -112,10 +107,9 @@ impl Queue {
         });
         match done {
             Some(true) => Ok(()),
-            Some(false) | None => Err(Error::Queue {
-                fsts: unit.read32(hw, regs::FSTS),
-                head: unit.read64(hw, regs::IQH),
-            }),
+            Some(false) | None => {
+                Err(Error::Queue { fsts: unit.read32(hw, regs::FSTS), head: unit.read64(hw, regs::IQH) })
+            }
         }
     }
 
@@ -145,14 +139,18 @@ mod tests {
     #[test]
     fn descriptors_have_the_words_of_the_specification() {
         let rows = [
-            ("context, global", Descriptor::context_global(), [0x11, 0]),
-            ("context, domain", Descriptor::context_domain(0x1234), [0x1234_0021, 0]),
-            ("context, device", Descriptor::context_device(2, 0x0310), [0x0310_0002_0031, 0]),
-            ("IOTLB, global", Descriptor::iotlb_global(), [0xd2, 0]),
-            ("IOTLB, domain", Descriptor::iotlb_domain(0x1234), [0x1234_00e2, 0]),
+            ("context, global", Descriptor::context(ContextScope::Global), [0x11, 0]),
+            ("context, domain", Descriptor::context(ContextScope::Domain(0x1234)), [0x1234_0021, 0]),
+            (
+                "context, device",
+                Descriptor::context(ContextScope::Device { domain: 2, source: 0x0310 }),
+                [0x0310_0002_0031, 0],
+            ),
+            ("IOTLB, global", Descriptor::iotlb(IotlbScope::Global), [0xd2, 0]),
+            ("IOTLB, domain", Descriptor::iotlb(IotlbScope::Domain(0x1234)), [0x1234_00e2, 0]),
             (
                 "IOTLB, four pages",
-                Descriptor::iotlb_page(1, 0x12_3456_4000, 2),
+                Descriptor::iotlb(IotlbScope::Page { domain: 1, address: 0x12_3456_4000, mask: 2 }),
                 [0x0001_00f2, 0x12_3456_4002],
             ),
             ("wait, status", Descriptor::wait_status(7, 0x5008), [0x7_0000_0025, 0x5008]),
@@ -168,7 +166,7 @@ mod tests {
         let hw = &mut crate::fake::Fake::new();
         let mut queue = Queue { base: 0x4000, tail: 0xff0, status: 0x5000, sequence: 6 };
         let unit = Unit::at(0xfed9_0000, Cap(0), Ecap(0));
-        let error = queue.submit(hw, &unit, &[Descriptor::iotlb_global()]).unwrap_err();
+        let error = queue.submit(hw, &unit, &[Descriptor::iotlb(IotlbScope::Global)]).unwrap_err();
         assert_eq!(error, Error::Queue { fsts: 0, head: 0 });
         assert_eq!([hw.mem_read64(0x4ff0), hw.mem_read64(0x4ff8)], [0xd2, 0]);
         assert_eq!([hw.mem_read64(0x4000), hw.mem_read64(0x4008)], [0x7_0000_0025, 0x5000]);

@@ -2,67 +2,30 @@
 //! the queue is disabled.
 
 use super::regs;
+use super::scope::{ContextScope, IotlbScope};
 use super::unit::Unit;
 use crate::error::Error;
 use crate::hw::{Hw, poll};
 
-/// What to drop from the context cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContextScope {
-    /// Everything.
-    Global,
-    /// Entries with a domain id.
-    Domain(u16),
-    /// The entry of one requester.
-    Device {
-        /// Domain id of the entry as it was.
-        domain: u16,
-        /// Requester id.
-        source: u16,
-    },
+/// CCMD with ICC set [VT-d 11.4.6.1].
+const fn ccmd(scope: ContextScope) -> u64 {
+    1 << 63
+        | match scope {
+            ContextScope::Global => 0b01 << 61,
+            ContextScope::Domain(domain) => 0b10 << 61 | domain as u64,
+            ContextScope::Device { domain, source } => 0b11 << 61 | (source as u64) << 16 | domain as u64,
+        }
 }
 
-impl ContextScope {
-    /// CCMD with ICC set [VT-d 11.4.6.1].
-    const fn word(self) -> u64 {
-        1 << 63
-            | match self {
-                Self::Global => 0b01 << 61,
-                Self::Domain(domain) => 0b10 << 61 | domain as u64,
-                Self::Device { domain, source } => 0b11 << 61 | (source as u64) << 16 | domain as u64,
-            }
-    }
-}
-
-/// What to drop from the IOTLB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IotlbScope {
-    /// Everything.
-    Global,
-    /// Everything of a domain.
-    Domain(u16),
-    /// The `2^mask` pages of a domain around an address.
-    Page {
-        /// Domain id.
-        domain: u16,
-        /// First address, a multiple of the size.
-        address: u64,
-        /// Logarithm of the number of pages.
-        mask: u8,
-    },
-}
-
-impl IotlbScope {
-    /// The IOTLB register with IVT set, draining reads and writes [VT-d 11.4.6.2].
-    const fn word(self) -> u64 {
-        1 << 63
-            | 0b11 << 48
-            | match self {
-                Self::Global => 0b01 << 60,
-                Self::Domain(domain) => 0b10 << 60 | (domain as u64) << 32,
-                Self::Page { domain, .. } => 0b11 << 60 | (domain as u64) << 32,
-            }
-    }
+/// The IOTLB register with IVT set, draining reads and writes [VT-d 11.4.6.2].
+const fn iotlb(scope: IotlbScope) -> u64 {
+    1 << 63
+        | 0b11 << 48
+        | match scope {
+            IotlbScope::Global => 0b01 << 60,
+            IotlbScope::Domain(domain) => 0b10 << 60 | (domain as u64) << 32,
+            IotlbScope::Page { domain, .. } => 0b11 << 60 | (domain as u64) << 32,
+        }
 }
 
 impl Unit {
@@ -72,9 +35,9 @@ impl Unit {
     /// [`Error::Invalidation`] where it does not complete, or not at the granularity asked for or a
     /// coarser one.
     pub fn invalidate_context<H: Hw>(&self, hw: &mut H, scope: ContextScope) -> Result<(), Error> {
-        self.write64(hw, regs::CCMD, scope.word());
+        self.write64(hw, regs::CCMD, ccmd(scope));
         // Asked for in 62:61, done in 60:59.
-        self.complete(hw, regs::CCMD, "CCMD", 59, scope.word() >> 61 & 0b11)
+        self.complete(hw, regs::CCMD, "CCMD", 59, ccmd(scope) >> 61 & 0b11)
     }
 
     /// Invalidates the IOTLB through its register.
@@ -86,9 +49,9 @@ impl Unit {
         if let IotlbScope::Page { address, mask, .. } = scope {
             self.write64(hw, offset, address | u64::from(mask));
         }
-        self.write64(hw, offset + 8, scope.word());
+        self.write64(hw, offset + 8, iotlb(scope));
         // Asked for in 61:60, done in 58:57.
-        self.complete(hw, offset + 8, "IOTLB_REG", 57, scope.word() >> 60 & 0b11)
+        self.complete(hw, offset + 8, "IOTLB_REG", 57, iotlb(scope) >> 60 & 0b11)
     }
 
     fn complete<H: Hw>(
@@ -126,7 +89,7 @@ mod tests {
             (ContextScope::Device { domain: 1, source: 0x0310 }, 0xe000_0000_0310_0001),
         ];
         for (scope, word) in contexts {
-            assert_eq!(scope.word(), word, "{scope:?}");
+            assert_eq!(ccmd(scope), word, "{scope:?}");
         }
         let iotlbs = [
             (IotlbScope::Global, 0x9003_0000_0000_0000),
@@ -134,7 +97,7 @@ mod tests {
             (IotlbScope::Page { domain: 2, address: 0x1000, mask: 0 }, 0xb003_0002_0000_0000),
         ];
         for (scope, word) in iotlbs {
-            assert_eq!(scope.word(), word, "{scope:?}");
+            assert_eq!(iotlb(scope), word, "{scope:?}");
         }
     }
 

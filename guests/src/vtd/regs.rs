@@ -216,7 +216,8 @@ mod tests {
 
     #[test]
     fn extended_capability_fields_have_the_bits_of_the_specification() {
-        let fields: [(&str, fn(Ecap) -> bool, u32); 5] = [
+        type Row = (&'static str, fn(Ecap) -> bool, u32);
+        let fields: [Row; 5] = [
             ("C", Ecap::coherent, 0),
             ("QI", Ecap::qi, 1),
             ("DT", Ecap::dt, 2),

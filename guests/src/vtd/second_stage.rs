@@ -94,13 +94,7 @@ impl SecondStage {
     /// # Errors
     /// [`Error::OutOfMemory`], or [`Error::NotATable`] where a larger page is in the way or `iova` is
     /// too wide for the tree.
-    pub fn entry_at<H: Hw>(
-        self,
-        hw: &mut H,
-        arena: &mut Arena,
-        iova: u64,
-        level: u32,
-    ) -> Result<u64, Error> {
+    pub fn entry_at<H: Hw>(self, hw: &mut H, arena: &mut Arena, iova: u64, level: u32) -> Result<u64, Error> {
         if iova >> shift(self.levels + 1) != 0 || level > self.levels {
             return Err(Error::NotATable { iova });
         }

@@ -53,7 +53,8 @@ impl Demo {
         let value = result?;
         match narrator.report().verdict() {
             Ok(checks) if value == 0 => {
-                println!("\nAll {checks} checks held, in {} of machine time.", machine.now());
+                let milliseconds = machine.now().0 / 1_000_000;
+                println!("\nAll {checks} checks held, in {milliseconds} ms of machine time.");
                 Ok(Exit::Success)
             }
             Ok(_) => Err(Failure::new(

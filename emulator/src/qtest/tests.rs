@@ -11,8 +11,21 @@ fn transcript(machine: &mut Machine, script: &str) -> String {
 }
 
 fn check(script: &str, expected: Expect) {
-    let mut machine = Machine::new(&MachineConfig::default()).unwrap();
+    check_on(&MachineConfig::default(), script, expected);
+}
+
+fn check_on(config: &MachineConfig, script: &str, expected: Expect) {
+    let mut machine = Machine::new(config).unwrap();
     expected.assert_eq(&transcript(&mut machine, script));
+}
+
+fn with_devices(iommu: Option<&str>, devices: &[&str]) -> MachineConfig {
+    MachineConfig {
+        iommu: iommu.map(|text| text.parse().unwrap()),
+        memory: "16M".parse().unwrap(),
+        devices: devices.iter().map(|text| text.parse().unwrap()).collect(),
+        ..MachineConfig::default()
+    }
 }
 
 #[test]
@@ -169,4 +182,121 @@ fn the_longest_write_fits_a_line() {
         OK 0x000000005a5a5a5a
     "#]],
     );
+}
+
+#[test]
+fn edu_moves_memory_without_an_iommu() {
+    let script = "\
+        outl 0xcf8 0x80000800\ninl 0xcfc\n\
+        outl 0xcf8 0x80000810\noutl 0xcfc 0xfe000000\noutl 0xcf8 0x80000804\noutw 0xcfc 6\n\
+        readl 0xfe000000\nwriteq 0x1000 0x1122334455667788\nirq_intercept_in ioapic\n\
+        writeq 0xfe000080 0x1000\nwriteq 0xfe000088 0x40000\nwriteq 0xfe000090 8\nwriteq 0xfe000098 1\n\
+        clock_step 99999999\nreadl 0xfe000098\nclock_step\nreadl 0xfe000098\n\
+        writeq 0xfe000080 0x40000\nwriteq 0xfe000088 0x2000\nwriteq 0xfe000098 7\n\
+        clock_step\nreadq 0x2000\nreadl 0xfe000024\nwritel 0xfe000064 0x100\nreadl 0xfe000024\n";
+    check_on(
+        &with_devices(None, &["edu"]),
+        script,
+        expect![[r#"
+        OK
+        OK 0x11e81234
+        OK
+        OK
+        OK
+        OK
+        OK 0x00000000010000ed
+        OK
+        OK
+        OK
+        OK
+        OK
+        OK
+        OK 99999999
+        OK 0x0000000000000001
+        OK 100000000
+        OK 0x0000000000000000
+        OK
+        OK
+        OK
+        IRQ raise 21
+        OK 200000000
+        OK 0x1122334455667788
+        OK 0x0000000000000100
+        IRQ lower 21
+        OK
+        OK 0x0000000000000000
+    "#]],
+    );
+}
+
+#[test]
+fn a_fault_is_recorded_and_signalled() {
+    let arm_and_trigger = "writel 0xfe100014 1\nreadl 0xfe100000\nreadl 0xfe100010\n";
+    let script = format!(
+        "irq_intercept_in lapic\n\
+         writel 0xb0010010 0xfe100000\nwritew 0xb0010004 2\nreadl 0xb0010000\n\
+         writel 0xfe100004 0x5000\nwritel 0xfe10000c 16\nwritel 0xfe10001c 0x5000\nwritel 0xfe100018 0xa\n\
+         {arm_and_trigger}readl 0x500c\n\
+         writeq 0xfed90020 0x8000\nwritel 0xfed90018 0x40000000\nreadl 0xfed9001c\n\
+         writel 0xfed90018 0x80000000\nreadl 0xfed9001c\n\
+         writel 0xfed9003c 0x55\nwritel 0xfed90040 0xfee00000\nwritel 0xfed90038 0\n\
+         {arm_and_trigger}readl 0xfed90034\nreadq 0xfed90220\nreadq 0xfed90228\n"
+    );
+    let config = with_devices(Some("vtd-legacy"), &["iommu-testdev,addr=02.0"]);
+    check_on(
+        &config,
+        &script,
+        expect![[r#"
+        OK
+        OK
+        OK
+        OK 0x0000000000051b36
+        OK
+        OK
+        OK
+        OK
+        OK
+        OK 0x0000000000000000
+        OK 0x0000000000000000
+        OK 0x0000000012345678
+        OK
+        OK
+        OK 0x0000000040000000
+        OK
+        OK 0x00000000c0000000
+        OK
+        OK
+        OK
+        OK
+        IRQ raise 85
+        IRQ lower 85
+        OK 0x0000000000000000
+        OK 0x00000000dead0002
+        OK 0x0000000000000002
+        OK 0x0000000000005000
+        OK 0x8000000100000010
+    "#]],
+    );
+}
+
+#[test]
+fn a_restored_machine_continues_as_the_one_that_was_saved() {
+    let config = with_devices(Some("vtd-legacy"), &["edu", "exerciser,functions=2"]);
+    let mut one = Machine::new(&config).unwrap();
+    transcript(
+        &mut one,
+        "outl 0xcf8 0x80000810\noutl 0xcfc 0xfe000000\noutl 0xcf8 0x80000804\noutw 0xcfc 6\n\
+         memset 0x1000 64 0x5a\nwriteq 0xfe000080 0x1000\nwriteq 0xfe000088 0x40000\nwriteq 0xfe000090 64\n\
+         writeq 0xfe000098 5\nclock_step 1000\noutb 0x3ff 0x33\noutb 0x70 0x0a\n",
+    );
+    let saved = serde_json::to_string(&one.save()).unwrap();
+    let mut two = Machine::new(&config).unwrap();
+    two.restore(serde_json::from_str(&saved).unwrap()).unwrap();
+    let rest = "irq_intercept_in ioapic\ninb 0x71\ninb 0x3ff\nclock_step\nreadl 0xfe000024\n\
+                writeq 0xfe000080 0x40000\nwriteq 0xfe000088 0x2000\nwriteq 0xfe000098 3\n\
+                clock_step\nread 0x2000 64\n";
+    let expected = transcript(&mut one, rest);
+    assert!(expected.contains("IRQ raise 21") && expected.contains(&"5a".repeat(64)), "{expected}");
+    assert_eq!(transcript(&mut two, rest), expected);
+    assert_eq!(two.save(), one.save());
 }

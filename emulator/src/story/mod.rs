@@ -87,7 +87,9 @@ impl<W: Write> Story<W> {
         let text = String::from_utf8_lossy(&bytes);
         let line = Line::parse(&text);
         self.report.add(line);
-        self.print(format_args!("{text}\n"));
+        // Room before the heading of a section.
+        let room = if text.starts_with("# ---") { "\n" } else { "" };
+        self.print(format_args!("{room}{text}\n"));
         if let Line::Check { .. } | Line::BailOut(_) = line {
             let (sentences, more) = self.sentences.take();
             for sentence in sentences {

@@ -60,7 +60,7 @@ impl Sentences {
 
     pub(super) fn add(&mut self, event: &TraceEvent) {
         match event {
-            TraceEvent::RegisterWrite { register: "GCMD", value, .. } => self.command(*value),
+            TraceEvent::RegisterWrite { register: "GCMD_REG", value, .. } => self.command(*value),
             TraceEvent::Translation { initiator, iova, pa, cached, .. } => {
                 let (initiator, iova, pa, cached) = (*initiator, *iova, *pa, *cached);
                 self.translation.get_or_insert(Translation { initiator, iova, pa, cached });
@@ -75,7 +75,7 @@ impl Sentences {
                 let domain = domain.map(|domain| format!(", domain {domain}")).unwrap_or_default();
                 let range =
                     range.map(|(first, last)| format!(", {first:#x} to {last:#x}")).unwrap_or_default();
-                self.say(format!("The driver has the IOMMU forget {what}{domain}{range}."));
+                self.say_once(format!("The driver has the IOMMU forget {what}{domain}{range}."));
             }
             TraceEvent::Interrupt { data, .. } => {
                 self.say(format!("An interrupt message reaches the processor: vector {:#x}.", data & 0xff));
@@ -126,11 +126,14 @@ impl Sentences {
         if self.completes_descriptor(dma) {
             return;
         }
+        let bytes = if len == 1 { "byte" } else { "bytes" };
         let what = match (access, len) {
             (Access::Read, 0) => format!("Device {source} asks whether it may read {address:#x}"),
-            (Access::Read, _) => format!("Device {source} reads {len} bytes at {address:#x}"),
-            (Access::Write, _) => format!("Device {source} writes {len} bytes at {address:#x}"),
-            (Access::Atomic, _) => format!("Device {source} updates {len} bytes at {address:#x} in one step"),
+            (Access::Read, _) => format!("Device {source} reads {len} {bytes} at {address:#x}"),
+            (Access::Write, _) => format!("Device {source} writes {len} {bytes} at {address:#x}"),
+            (Access::Atomic, _) => {
+                format!("Device {source} updates {len} {bytes} at {address:#x} in one step")
+            }
         };
         let translation = translation.filter(|t| t.initiator == initiator && t.iova.0 == address);
         let way = match translation {
@@ -159,6 +162,14 @@ impl Sentences {
         };
         self.waiting.remove(at);
         true
+    }
+
+    /// Says what makes no difference when said again, unless a DMA came in between.
+    fn say_once(&mut self, text: String) {
+        let since_dma = self.waiting.iter().rev().take_while(|sentence| sentence.dma.is_none());
+        if !since_dma.map(|sentence| &sentence.text).any(|said| *said == text) {
+            self.say(text);
+        }
     }
 
     fn say(&mut self, text: String) {

@@ -16,7 +16,7 @@ fn translation(iova: u64, pa: u64, cached: bool) -> TraceEvent {
 }
 
 fn gcmd(value: u32) -> TraceEvent {
-    TraceEvent::RegisterWrite { unit: "vtd", register: "GCMD", offset: 0x18, value }
+    TraceEvent::RegisterWrite { unit: "vtd", register: "GCMD_REG", offset: 0x18, value }
 }
 
 #[test]
@@ -82,14 +82,14 @@ fn a_check_stands_above_what_led_to_it() {
               Device 00:01.0 asks whether it may read 0x5000.
         1..2
         ok 3 - late
-              Device 00:01.0 updates 1 bytes at 0x0 in one step.
-              Device 00:01.0 updates 1 bytes at 0x1 in one step.
-              Device 00:01.0 updates 1 bytes at 0x2 in one step.
-              Device 00:01.0 updates 1 bytes at 0x3 in one step.
-              Device 00:01.0 updates 1 bytes at 0x4 in one step.
-              Device 00:01.0 updates 1 bytes at 0x5 in one step.
-              Device 00:01.0 updates 1 bytes at 0x6 in one step.
-              Device 00:01.0 updates 1 bytes at 0x7 in one step.
+              Device 00:01.0 updates 1 byte at 0x0 in one step.
+              Device 00:01.0 updates 1 byte at 0x1 in one step.
+              Device 00:01.0 updates 1 byte at 0x2 in one step.
+              Device 00:01.0 updates 1 byte at 0x3 in one step.
+              Device 00:01.0 updates 1 byte at 0x4 in one step.
+              Device 00:01.0 updates 1 byte at 0x5 in one step.
+              Device 00:01.0 updates 1 byte at 0x6 in one step.
+              Device 00:01.0 updates 1 byte at 0x7 in one step.
               … and 2 more events like these.
     "#]]
     .assert_eq(&String::from_utf8(out).unwrap());

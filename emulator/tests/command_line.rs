@@ -1,4 +1,6 @@
 //! The binary as its users see it: what it prints and with what code it exits.
+// A test file is all test code, its helpers included.
+#![allow(clippy::unwrap_used)]
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -98,6 +100,21 @@ fn wrong_options_are_told_apart_from_a_host_that_lacks_something() {
         ),
     ] {
         check_failure(args, code, message);
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_crash() {
+    for args in [&["demo", "--cpu", "hosted"][..], &["caps", "vtd-legacy"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = Command::new(env!("CARGO_BIN_EXE_iommulator"))
+            .args(args)
+            .stdout(writer)
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(3), "{args:?}");
     }
 }
 

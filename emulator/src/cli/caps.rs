@@ -22,7 +22,7 @@ pub struct Caps {
 
 impl Caps {
     pub fn run(self) -> Result<Exit, Failure> {
-        print!("{}", if self.json { json_of(&self.preset) } else { text_of(&self.preset) });
+        super::print(&if self.json { json_of(&self.preset) } else { text_of(&self.preset) })?;
         Ok(Exit::Success)
     }
 }

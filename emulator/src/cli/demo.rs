@@ -23,6 +23,7 @@ A PC (q35) with an Intel VT-d IOMMU at fed90000h and two PCI devices that can re
 themselves: the exerciser (00:01.0 and 00:01.1) and edu (00:02.0). A small guest program writes the
 IOMMU's tables, lets the devices read and write through it, breaks the tables in every way it knows,
 and checks what comes of it. Each line 'ok' is one of its checks; below it stands what the machine did.
+
 ";
 
 /// The options of `demo`.
@@ -43,7 +44,7 @@ impl Demo {
             command_line: "cache=retain".to_owned(),
         };
         let backend = self.backend.choose(&guest)?;
-        println!("{PROLOGUE}");
+        super::print(PROLOGUE)?;
         let narrator = Narrator::new(io::stdout());
         machine.set_trace(Some(Box::new(narrator.clone())));
         let console = narrator.clone();
@@ -54,7 +55,9 @@ impl Demo {
         match narrator.report().verdict() {
             Ok(checks) if value == 0 => {
                 let milliseconds = machine.now().0 / 1_000_000;
-                println!("\nAll {checks} checks held, in {milliseconds} ms of machine time.");
+                super::print(&format!(
+                    "\nAll {checks} checks held, in {milliseconds} ms of machine time.\n"
+                ))?;
                 Ok(Exit::Success)
             }
             Ok(_) => Err(Failure::new(

@@ -17,8 +17,8 @@ pub struct MachineArgs {
     iommu: Option<IommuSpec>,
     /// PCI device, such as exerciser,functions=2 (may be repeated)
     ///
-    /// edu[,dma-mask=MASK], exerciser[,functions=1..8][,latency=NS], iommu-testdev and
-    /// root-port,id=NAME. All take addr=DD.F, all but root-port take bus=NAME of a root port.
+    /// edu (dma-mask=MASK), exerciser (functions=1..8, latency=NS), iommu-testdev, root-port (id=NAME).
+    /// All take addr=DD.F; all but root-port take bus=NAME, the name of a root port.
     #[arg(long = "device", value_name = "NAME[,KEY=VALUE…]")]
     devices: Vec<DeviceSpec>,
     /// Size of RAM

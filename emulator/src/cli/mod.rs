@@ -8,7 +8,9 @@ mod qtest;
 mod run;
 mod trace;
 
-use anyhow::anyhow;
+use std::io::{self, Write};
+
+use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
 use emulator::exit::Exit;
 
@@ -57,6 +59,15 @@ impl Failure {
     fn new(exit: Exit, message: impl std::fmt::Display) -> Self {
         Self { exit, error: anyhow!("{message}") }
     }
+}
+
+/// Writes to standard output; `println!` would panic where nobody reads it any more.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .context("cannot write to standard output")
+        .or_exit(Exit::Environment)
 }
 
 /// Gives errors their exit code.

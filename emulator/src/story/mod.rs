@@ -1,6 +1,6 @@
 //! A run as a story: the guest's report, and under each of its lines what the machine did for it.
 //!
-//! A [`Narrator`] is two ends of one thing: a [`Sink`](crate::trace::Sink) that hears what happens
+//! A [`Narrator`] is two ends of one thing: a [`Sink`] that hears what happens
 //! in the machine, and a console that hears what the guest says. It keeps count of the report, so
 //! that at the end it can say whether all checks held.
 

@@ -1,14 +1,13 @@
 //! The root complex: where an access goes.
 
-use thiserror::Error;
-
-use super::bar::BarSpec;
-use super::config::ConfigSpace;
+use super::decode::Space;
 use super::endpoint::Endpoint;
 use super::express;
 use super::function::Function;
 use super::header::{self, HEADER, HeaderType};
 use super::lines::{FIRST_GSI, Pin, gsi};
+use super::node::{Body, Node};
+use super::placement::{AddError, Bus, FunctionInfo, FunctionKind, Placement};
 use super::root_port::RootPort;
 use super::state::{FunctionState, State, StateError};
 use crate::addr::SourceId;
@@ -32,144 +31,10 @@ register! {
     }
 }
 
-/// Which bus a function is put on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bus<'a> {
-    /// Bus 0.
-    Root,
-    /// The bus behind the root port of this name.
-    Behind(&'a str),
-}
-
-/// Where a function is put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Placement<'a> {
-    /// Bus.
-    pub bus: Bus<'a>,
-    /// Device number, 0 to 31; behind a root port there is only device 0.
-    pub device: u8,
-    /// Function number, 0 to 7.
-    pub function: u8,
-}
-
-/// A function cannot be put where it should go.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum AddError {
-    /// No such device or function number.
-    #[error("{device:02x}.{function:x} is no PCI address; use device 00 to 1f and function 0 to 7")]
-    Range {
-        /// Device number asked for.
-        device: u8,
-        /// Function number asked for.
-        function: u8,
-    },
-    /// A device other than 0 behind a root port.
-    #[error("device {0:02x} does not exist behind a root port; its link leads to device 00 only")]
-    Link(u8),
-    /// The place is taken.
-    #[error("{device:02x}.{function:x} of that bus is taken by {by}; choose another address")]
-    Taken {
-        /// Device number asked for.
-        device: u8,
-        /// Function number asked for.
-        function: u8,
-        /// What is there.
-        by: String,
-    },
-    /// No root port of that name.
-    #[error("there is no root port {0:?}; add it before what goes behind it")]
-    NoRootPort(String),
-    /// Two root ports of one name.
-    #[error("there is a root port {0:?} already; give each its own id")]
-    DuplicateRootPort(String),
-}
-
-/// What a function is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FunctionKind<'a> {
-    /// The host bridge.
-    HostBridge,
-    /// A root port.
-    RootPort {
-        /// Its name.
-        name: &'a str,
-    },
-    /// An endpoint.
-    Endpoint {
-        /// The machine's number for it.
-        id: DeviceId,
-        /// Name of its model.
-        model: &'static str,
-    },
-}
-
-/// A function as the machine needs to know it: to assign resources and to describe it in tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FunctionInfo<'a> {
-    /// Where it is.
-    pub placement: Placement<'a>,
-    /// What it is.
-    pub kind: FunctionKind<'a>,
-    /// Its address by the bus numbers of now; `None` behind a root port without a bus number.
-    pub source: Option<SourceId>,
-    /// Its BARs.
-    pub bars: &'a [BarSpec],
-    /// The interrupt that its pin drives, if it has one.
-    pub gsi: Option<u32>,
-}
-
-enum Body {
-    HostBridge(ConfigSpace),
-    RootPort(RootPort),
-    Endpoint(Function),
-}
-
-impl Body {
-    fn config(&mut self) -> &mut ConfigSpace {
-        match self {
-            Self::HostBridge(config) => config,
-            Self::RootPort(port) => &mut port.config,
-            Self::Endpoint(function) => &mut function.wiring.config,
-        }
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Self::HostBridge(_) => "the host bridge".to_owned(),
-            Self::RootPort(port) => format!("root port {:?}", port.name),
-            Self::Endpoint(function) => format!("{} {}", function.description.model, function.id.0),
-        }
-    }
-}
-
-struct Node {
-    /// Index of the root port that the function is behind.
-    parent: Option<usize>,
-    device: u8,
-    function: u8,
-    body: Body,
-}
-
-/// The address space of an access.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Space {
-    Memory,
-    Io,
-}
-
-/// Who decodes an access.
-struct Claim {
-    node: usize,
-    bar: u8,
-    offset: u64,
-    /// Bytes from the first on that it decodes.
-    left: u64,
-}
-
 /// The PCI root complex of a machine, with all its functions. See the
 /// [module documentation](super).
 pub struct Host {
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     config_address: ConfigAddress,
     /// Levels of GSI 16 to 23 as last reported.
     lines: u8,
@@ -450,7 +315,7 @@ impl Host {
         self.nodes.iter().position(|node| matches!(&node.body, Body::RootPort(port) if port.name == name))
     }
 
-    fn bridge(&self, index: usize) -> Option<&RootPort> {
+    pub(super) fn bridge(&self, index: usize) -> Option<&RootPort> {
         match &self.nodes.get(index)?.body {
             Body::RootPort(port) => Some(port),
             Body::HostBridge(_) | Body::Endpoint(_) => None,
@@ -469,7 +334,7 @@ impl Host {
         node.parent.and_then(|at| self.bridge(at)).map_or(0, RootPort::secondary)
     }
 
-    fn source(&self, node: &Node) -> SourceId {
+    pub(super) fn source(&self, node: &Node) -> SourceId {
         SourceId::new(self.bus(node), node.device, node.function)
     }
 
@@ -501,45 +366,6 @@ impl Host {
         address.enable().then(|| (SourceId(address.source()), u64::from(address.dword()) * 4))
     }
 
-    /// Who decodes `address`; of several, the one with the lowest requester id.
-    fn claim(&self, space: Space, address: u64) -> Option<Claim> {
-        let claims = self.nodes.iter().enumerate().filter_map(|(index, node)| {
-            let Body::Endpoint(function) = &node.body else { return None };
-            let window = match node.parent.and_then(|at| self.bridge(at)) {
-                None => u64::MAX,
-                Some(_) if space == Space::Io => return None,
-                Some(port) => port.window(address)?,
-            };
-            function.description.bars.iter().find_map(|bar| {
-                if bar.kind().is_memory() != (space == Space::Memory) {
-                    return None;
-                }
-                let (offset, left) = bar.decode(&function.wiring.config, address)?;
-                Some(Claim { node: index, bar: bar.index(), offset, left: left.min(window) })
-            })
-        });
-        claims.min_by_key(|claim| self.source(&self.nodes[claim.node]))
-    }
-
-    fn read_space(&mut self, space: Space, address: u64, data: &mut [u8], fx: &mut Effects) -> bool {
-        let Some(Claim { node, bar, offset, left }) = self.claim(space, address) else { return false };
-        let Body::Endpoint(function) = &mut self.nodes[node].body else { return false };
-        let inside = usize::try_from(left).map_or(data.len(), |left| left.min(data.len()));
-        data[inside..].fill(0xff);
-        function.read_bar(bar, offset, &mut data[..inside], fx);
-        self.refresh(fx);
-        true
-    }
-
-    fn write_space(&mut self, space: Space, address: u64, data: &[u8], fx: &mut Effects) -> bool {
-        let Some(Claim { node, bar, offset, left }) = self.claim(space, address) else { return false };
-        let Body::Endpoint(function) = &mut self.nodes[node].body else { return false };
-        let inside = usize::try_from(left).map_or(data.len(), |left| left.min(data.len()));
-        function.write_bar(bar, offset, &data[..inside], fx);
-        self.refresh(fx);
-        true
-    }
-
     fn reset_behind(&mut self, port: usize) {
         for node in self.nodes.iter_mut().filter(|node| node.parent == Some(port)) {
             if let Body::Endpoint(function) = &mut node.body {
@@ -550,7 +376,7 @@ impl Host {
 
     /// Follows a change of registers: which functions master the bus, under which id, and the
     /// levels of the interrupt lines, each the wired-or of the pins that drive it.
-    fn refresh(&mut self, fx: &mut Effects) {
+    pub(super) fn refresh(&mut self, fx: &mut Effects) {
         let mut lines = 0;
         for index in 0..self.nodes.len() {
             let node = &self.nodes[index];

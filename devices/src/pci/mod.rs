@@ -20,6 +20,7 @@
 mod alarm;
 mod bar;
 mod config;
+mod decode;
 mod endpoint;
 mod express;
 mod function;
@@ -28,6 +29,8 @@ mod host;
 mod lines;
 mod msi;
 mod msix;
+mod node;
+mod placement;
 mod root_port;
 mod state;
 #[cfg(test)]
@@ -37,8 +40,9 @@ mod tests;
 
 pub use bar::{BarKind, BarSpec};
 pub use endpoint::{Context, Description, Endpoint, EndpointState, Mastering, Timer};
-pub use host::{AddError, Bus, FunctionInfo, FunctionKind, Host, Placement};
+pub use host::Host;
 pub use lines::{Pin, gsi};
 pub use msi::MsiSpec;
 pub use msix::MsixSpec;
+pub use placement::{AddError, Bus, FunctionInfo, FunctionKind, Placement};
 pub use state::{State, StateError};

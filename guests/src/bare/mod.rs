@@ -51,8 +51,9 @@ pub fn run(boot_params: u64, program: fn(&mut Machine) -> u32) -> ! {
 /// Reports a panic on the console and ends the run; an image's panic handler calls it.
 pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
     use core::fmt::Write;
-    // The serial port takes everything.
-    let _ = writeln!(serial::Port, "Bail out! {info}");
+    let (file, line) = info.location().map_or(("?", 0), |place| (place.file(), place.line()));
+    // One line, as the report's protocol wants it. The serial port takes everything.
+    let _ = writeln!(serial::Port, "Bail out! panicked at {file}:{line}: {}", info.message());
     exit(EXIT_PANIC)
 }
 

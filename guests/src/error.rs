@@ -41,6 +41,13 @@ pub enum Error {
         /// The I/O virtual address.
         iova: u64,
     },
+    /// No PCI function has these ids.
+    NoFunction {
+        /// Vendor id.
+        vendor: u16,
+        /// Device id.
+        device: u16,
+    },
     /// A PCI function's BAR was not assigned below 4 GiB before the program started.
     Bar {
         /// Requester id of the function.
@@ -81,6 +88,9 @@ impl fmt::Display for Error {
             }
             Self::OutOfMemory => f.write_str("guest RAM is used up: give the machine more"),
             Self::NotATable { iova } => write!(f, "the page tables cannot map IOVA {iova:#x} this way"),
+            Self::NoFunction { vendor, device } => {
+                write!(f, "no PCI function {vendor:04x}:{device:04x}: add the device to the machine")
+            }
             Self::Bar { source, address } => write!(
                 f,
                 "BAR 0 of {} is at {address:#x}: it must be assigned below 4 GiB before entry",

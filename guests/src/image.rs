@@ -1,8 +1,7 @@
 //! The bare-metal images, for whoever boots them.
 //!
 //! They are built along with this crate where the compiler has the `x86_64-unknown-none` target, and
-//! taken from `images/` otherwise. The boot protocol is in the image's own `bare` module: a subset of
-//! the Linux/x86 64-bit boot protocol.
+//! taken from `images/` otherwise. The crate's own documentation tells how to boot and to renew them.
 
 /// [`programs::vtd_dma`](crate::programs::vtd_dma) as an ELF64 image for x86-64, linked at 1 MiB.
 pub static VTD_DMA: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vtd_dma.elf"));

@@ -41,9 +41,8 @@ impl Tap {
         line(hw, format_args!("# {text}"));
     }
 
-    /// Says that the program cannot go on. Whatever follows, the report counts as failed.
-    pub fn bail_out<H: Hw>(&mut self, hw: &mut H, why: fmt::Arguments<'_>) {
-        self.failed += 1;
+    /// Ends a report that cannot go on: it has failed, and has no plan.
+    pub fn bail_out<H: Hw>(self, hw: &mut H, why: fmt::Arguments<'_>) {
         line(hw, format_args!("Bail out! {why}"));
     }
 
@@ -128,10 +127,10 @@ mod tests {
             ),
             ("a skip is no failure", |tap, hw| tap.skip(hw, "a", "b"), true),
             (
-                "stopped half way",
+                "one of two failed",
                 |tap, hw| {
-                    tap.check(hw, true, format_args!("a"));
-                    tap.bail_out(hw, format_args!("b"));
+                    tap.check(hw, false, format_args!("a"));
+                    tap.check(hw, true, format_args!("b"));
                 },
                 false,
             ),
@@ -142,6 +141,13 @@ mod tests {
             report(&mut tap, hw);
             assert_eq!(tap.finish(hw), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn a_report_that_ends_early_has_no_plan() {
+        let hw = &mut Fake::new();
+        Tap::start(hw).bail_out(hw, format_args!("no unit"));
+        assert_eq!(hw.text, "TAP version 13\nBail out! no unit\n");
     }
 
     #[test]

@@ -80,9 +80,10 @@ fn command_line(boot_params: u64) -> &'static str {
     if at == 0 {
         return "";
     }
+    let buffer = &raw mut BUFFER;
     // SAFETY: called once, by `read`, before anything else runs; the reference given out is shared
     // from then on.
-    let buffer = unsafe { &mut *(&raw mut BUFFER) };
+    let buffer = unsafe { &mut *buffer };
     cpu::copy_in(u64::from(at), buffer);
     let buffer: &'static [u8] = buffer;
     let text = buffer.split(|byte| *byte == 0).next().unwrap_or_default();

@@ -1,14 +1,6 @@
 //! Bare metal: [`Hw`] on an x86-64 CPU that owns its machine.
 //!
-//! # Boot protocol
-//! A subset of the Linux/x86 64-bit boot protocol. The loader
-//! - loads the ELF64 image at its physical addresses (from 1 MiB on) and enters it at its entry point;
-//! - has 64-bit mode on with the first 4 GiB mapped to themselves, CS = 10h and DS, ES, SS = 18h flat,
-//!   interrupts off;
-//! - passes the physical address of a `boot_params` page in RSI: its e820 map tells the RAM, its
-//!   `cmd_line_ptr` the command line;
-//! - keeps its page tables, its GDT and `boot_params` out of the RAM above 1 MiB, which is the
-//!   program's.
+//! The boot protocol is described in the crate's own documentation.
 //!
 //! # The machine
 //! COM1 takes the console, the local APIC runs in x2APIC mode, and a dword written to port f4h ends
@@ -59,8 +51,9 @@ pub fn run(boot_params: u64, program: fn(&mut Machine) -> u32) -> ! {
 /// Reports a panic on the console and ends the run; an image's panic handler calls it.
 pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
     use core::fmt::Write;
-    // The serial port takes everything.
-    let _ = writeln!(serial::Port, "Bail out! {info}");
+    let (file, line) = info.location().map_or(("?", 0), |place| (place.file(), place.line()));
+    // One line, as the report's protocol wants it. The serial port takes everything.
+    let _ = writeln!(serial::Port, "Bail out! panicked at {file}:{line}: {}", info.message());
     exit(EXIT_PANIC)
 }
 

@@ -79,7 +79,7 @@ impl Parts {
 
         let found = pci::find(hw, exerciser::VENDOR, exerciser::DEVICE);
         let [first, rest @ ..] = found.as_slice() else {
-            return Err(Error::Device { doing: "being there: no exerciser, PCI 1234:1077" });
+            return Err(Error::NoFunction { vendor: exerciser::VENDOR, device: exerciser::DEVICE });
         };
         let device = Exerciser::new(hw, &mut arena, *first)?;
         let second = match rest {

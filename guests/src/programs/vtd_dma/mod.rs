@@ -33,12 +33,12 @@ use bench::{Bench, Parts};
 
 /// Runs the program; returns [`HELD`] or [`FAILED`].
 pub fn run<H: Hw>(hw: &mut H) -> u32 {
-    let mut tap = Tap::start(hw);
+    let tap = Tap::start(hw);
     let held = match Parts::find(hw) {
         Ok(parts) => sections(Bench { hw, tap, parts }),
         Err(error) => {
             tap.bail_out(hw, format_args!("{error}"));
-            tap.finish(hw)
+            false
         }
     };
     if held { HELD } else { FAILED }

@@ -3,6 +3,7 @@
 pub mod addr;
 pub mod events;
 pub mod fabric;
+pub mod iommu;
 pub mod mem;
 pub mod register;
 pub mod trace;

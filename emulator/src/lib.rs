@@ -6,9 +6,11 @@
 
 pub mod config;
 pub mod exit;
+pub mod hosted;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub mod kvm;
 pub mod legacy;
 pub mod machine;
 pub mod qtest;
+pub mod story;
 pub mod trace;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use device::{DeviceKind, DeviceSpec, SlotAddress};
-pub use iommu::{CachePolicy, IommuSpec};
+pub use iommu::IommuSpec;
 pub use placement::{Placed, ROOT_BUS, place};
 pub use size::MemorySize;
 

@@ -1,3 +1,6 @@
+use devices::iommu::cache::Policy;
+use devices::vtd::AddressWidth;
+
 use super::*;
 
 fn at(device: u8, function: u8) -> SlotAddress {
@@ -92,24 +95,25 @@ fn devices_that_are_refused() {
 
 #[test]
 fn iommus() {
-    for (text, cache) in [
-        ("vtd-legacy", CachePolicy::Retain),
-        ("vtd-legacy,cache=retain", CachePolicy::Retain),
-        ("vtd-legacy,cache=tiny", CachePolicy::Tiny),
-        ("vtd-legacy,cache=adversarial", CachePolicy::Adversarial),
-        ("vtd-legacy,cache=off", CachePolicy::Off),
+    for (text, cache, address_width) in [
+        ("vtd-legacy", Policy::Retain, AddressWidth::Bits48),
+        ("vtd-legacy,cache=retain,aw-bits=39", Policy::Retain, AddressWidth::Bits39),
+        ("vtd-legacy,cache=tiny,aw-bits=48", Policy::Tiny, AddressWidth::Bits48),
+        ("vtd-legacy,aw-bits=57,cache=adversarial", Policy::Adversarial, AddressWidth::Bits57),
+        ("vtd-legacy,cache=off", Policy::Off, AddressWidth::Bits48),
     ] {
-        let expected = IommuSpec { preset: "vtd-legacy".into(), cache };
-        assert_eq!(text.parse::<IommuSpec>().unwrap(), expected, "{text}");
+        let spec = text.parse::<IommuSpec>().unwrap();
+        assert_eq!((spec.preset.as_str(), spec.unit.cache), ("vtd-legacy", cache), "{text}");
+        assert_eq!(spec.unit.address_width, address_width, "{text}");
     }
-    check_error(
-        "vtd-legacy,cache=big".parse::<IommuSpec>(),
-        "cache=big is not valid: expected retain, tiny, adversarial or off",
-    );
-    check_error(
-        "vtd-legacy,caches=off".parse::<IommuSpec>(),
-        "vtd-legacy has no option 'caches'; its options: cache",
-    );
+    for (text, expected) in [
+        ("vtd,cache=off", "unknown IOMMU 'vtd'; known: vtd-legacy"),
+        ("vtd-legacy,cache=big", "cache=big is not valid: expected retain, tiny, adversarial or off"),
+        ("vtd-legacy,aw-bits=40", "aw-bits=40 is not valid: expected 39, 48 or 57"),
+        ("vtd-legacy,caches=off", "vtd-legacy has no option 'caches'; its options: aw-bits, cache"),
+    ] {
+        check_error(text.parse::<IommuSpec>(), expected);
+    }
     check_error("pc".parse::<MachineKind>(), "unknown machine 'pc'; known: q35");
 }
 

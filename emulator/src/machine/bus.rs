@@ -2,8 +2,10 @@
 
 use devices::addr::Pa;
 use devices::trace::TraceEvent;
+use devices::vtd;
 
-use super::Machine;
+use super::{Machine, VTD, layout};
+use crate::legacy::DebugExit;
 
 /// Bytes of the widest access that reaches a model.
 const WIDEST: usize = 8;
@@ -51,10 +53,14 @@ impl Machine {
     /// Reads from I/O ports; `data` is 1, 2 or 4 bytes.
     pub fn io_read(&mut self, port: u16, data: &mut [u8]) {
         let mut fx = self.effects();
-        let claimed = false;
-        if !claimed {
-            data.fill(0xff);
-            fx.trace(|| unclaimed("port", port.into(), data.len(), false));
+        match Port::of(port) {
+            Port::Serial(offset) => self.serial.read(offset, data, &mut fx),
+            Port::Rtc(offset) => self.rtc.read(offset, data, &mut fx),
+            Port::Exit(offset) => self.debug_exit.read(offset, data, &mut fx),
+            Port::Other => {
+                data.fill(0xff);
+                fx.trace(|| unclaimed("port", port.into(), data.len(), false));
+            }
         }
         self.deliver(fx);
     }
@@ -62,28 +68,38 @@ impl Machine {
     /// Writes to I/O ports; `data` is 1, 2 or 4 bytes.
     pub fn io_write(&mut self, port: u16, data: &[u8]) {
         let mut fx = self.effects();
-        let claimed = false;
-        if !claimed {
-            fx.trace(|| unclaimed("port", port.into(), data.len(), true));
+        match Port::of(port) {
+            Port::Serial(offset) => self.serial.write(offset, data, &mut fx),
+            Port::Rtc(offset) => self.rtc.write(offset, data, &mut fx),
+            Port::Exit(offset) => self.debug_exit.write(offset, data, &mut fx),
+            Port::Other => fx.trace(|| unclaimed("port", port.into(), data.len(), true)),
         }
         self.deliver(fx);
     }
 
     fn device_read(&mut self, address: u64, data: &mut [u8]) {
         let mut fx = self.effects();
-        let claimed = false;
-        if !claimed {
-            data.fill(0xff);
-            fx.trace(|| unclaimed("memory", address, data.len(), false));
+        match (Window::of(address), &mut self.vtd) {
+            (Window::Vtd(offset), Some(unit)) => {
+                fx.set_device(VTD);
+                unit.read(offset, data, &mut fx);
+            }
+            _ => {
+                data.fill(0xff);
+                fx.trace(|| unclaimed("memory", address, data.len(), false));
+            }
         }
         self.deliver(fx);
     }
 
     fn device_write(&mut self, address: u64, data: &[u8]) {
         let mut fx = self.effects();
-        let claimed = false;
-        if !claimed {
-            fx.trace(|| unclaimed("memory", address, data.len(), true));
+        match (Window::of(address), &mut self.vtd) {
+            (Window::Vtd(offset), Some(unit)) => {
+                fx.set_device(VTD);
+                unit.write(offset, data, &mut fx);
+            }
+            _ => fx.trace(|| unclaimed("memory", address, data.len(), true)),
         }
         self.deliver(fx);
     }
@@ -105,6 +121,44 @@ impl Machine {
 enum Piece {
     Ram(usize),
     Device(usize),
+}
+
+/// What is at fixed addresses outside RAM, with the offset in it.
+enum Window {
+    Vtd(u64),
+    Other,
+}
+
+impl Window {
+    fn of(address: u64) -> Self {
+        match address.checked_sub(layout::VTD_BASE) {
+            Some(offset) if offset < vtd::REGISTERS_SIZE => Self::Vtd(offset),
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A device at fixed ports, with the offset in its range; what is not one of them may be PCI.
+enum Port {
+    Serial(u16),
+    Rtc(u16),
+    Exit(u16),
+    Other,
+}
+
+impl Port {
+    fn of(port: u16) -> Self {
+        let offset = |first: u16, ports: u16| port.checked_sub(first).filter(|offset| *offset < ports);
+        if let Some(offset) = offset(layout::SERIAL_PORT, 8) {
+            Self::Serial(offset)
+        } else if let Some(offset) = offset(layout::RTC_PORT, 2) {
+            Self::Rtc(offset)
+        } else if let Some(offset) = offset(layout::EXIT_PORT, DebugExit::PORTS) {
+            Self::Exit(offset)
+        } else {
+            Self::Other
+        }
+    }
 }
 
 fn unclaimed(space: &'static str, address: u64, len: usize, write: bool) -> TraceEvent {

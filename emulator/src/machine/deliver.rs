@@ -4,7 +4,7 @@ use devices::fabric::{Effect, Effects, posted_write};
 use devices::trace::TraceEvent;
 use serde::{Deserialize, Serialize};
 
-use super::Machine;
+use super::{Machine, VTD};
 
 /// An interrupt on its way to the processors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,8 +62,12 @@ impl Machine {
                     self.message(address, data, fx);
                 }
             }
-            // Without an IOMMU nothing faults.
-            Effect::Fault(_) => {}
+            Effect::Fault(fault) => {
+                if let Some(unit) = &mut self.vtd {
+                    fx.set_device(VTD);
+                    unit.fault(fault, fx);
+                }
+            }
             Effect::Line { line, asserted } => {
                 fx.trace(|| TraceEvent::Line { line, asserted });
                 self.interrupts.push(Interrupt::Line { line, asserted });

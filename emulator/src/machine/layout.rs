@@ -2,6 +2,8 @@
 
 use devices::addr::Pa;
 
+use crate::legacy::DebugExit;
+
 /// First address of the PCI Express configuration space [PCIe 7.2.2].
 pub const ECAM_BASE: u64 = 0xb000_0000;
 /// Its size: 256 buses of 1 MiB.
@@ -16,12 +18,14 @@ pub const PCI_IO_FIRST: u16 = 0xc000;
 pub const PCI_IO_LAST: u16 = 0xffff;
 /// First register of the VT-d remapping unit.
 pub const VTD_BASE: u64 = 0xfed9_0000;
-/// First port of the serial port COM1.
+/// First of the eight ports of the serial port COM1.
 pub const SERIAL_PORT: u16 = 0x3f8;
+/// Its interrupt line.
+pub const SERIAL_LINE: u32 = 4;
 /// Index port of the real-time clock and CMOS memory; the data port follows.
 pub const RTC_PORT: u16 = 0x70;
 /// First of the four ports that end the run with the value written.
-pub const EXIT_PORT: u16 = 0xf4;
+pub const EXIT_PORT: u16 = DebugExit::PORT;
 
 const HIGH_RAM: u64 = 1 << 32;
 const LOW_RAM_SPLIT: u64 = 0x8000_0000;

@@ -14,14 +14,20 @@ mod state;
 mod tests;
 mod time;
 
-use devices::events::{EventQueue, Time};
+use devices::addr::Pa;
+use devices::events::{DeviceId, EventQueue, Time};
 use devices::mem::{MemError, PhysMem};
+use devices::vtd;
 use vm_memory::{GuestAddress, GuestMemoryMmap};
 
 use crate::config::{ConfigError, MachineConfig};
+use crate::legacy::{DebugExit, Rtc, Serial};
 use crate::trace::Sink;
 pub use deliver::Interrupt;
 pub use state::{MachineState, RestoreError};
+
+/// The remapping unit's number in the event queue.
+const VTD: DeviceId = DeviceId(1);
 
 /// A machine at rest between two calls of its driver.
 pub struct Machine {
@@ -31,6 +37,10 @@ pub struct Machine {
     now: Time,
     events: EventQueue,
     interrupts: Vec<Interrupt>,
+    vtd: Option<vtd::Unit>,
+    serial: Serial,
+    rtc: Rtc,
+    debug_exit: DebugExit,
     sink: Option<Box<dyn Sink>>,
 }
 
@@ -40,15 +50,22 @@ impl Machine {
     /// # Errors
     /// Where the description contradicts itself or the host lacks the memory.
     pub fn new(config: &MachineConfig) -> Result<Self, ConfigError> {
-        let memory = allocate(config)?;
+        let ranges = layout::ram(config.memory.bytes());
+        let memory = allocate(&ranges)?;
         let phys = PhysMem::from_guest_memory(&memory)?;
         Ok(Self {
             config: config.clone(),
-            memory,
-            phys,
             now: Time::default(),
             events: EventQueue::default(),
             interrupts: Vec::new(),
+            vtd: config.iommu.as_ref().map(|iommu| {
+                vtd::Unit::new(vtd::Config { seed: config.seed, ..iommu.unit.clone() }, phys.clone())
+            }),
+            serial: Serial::new(layout::SERIAL_LINE),
+            rtc: Rtc::new(ranges[0].1, ranges.get(1).map_or(0, |(_, bytes)| *bytes)),
+            debug_exit: DebugExit::default(),
+            memory,
+            phys,
             sink: None,
         })
     }
@@ -68,6 +85,24 @@ impl Machine {
         &self.phys
     }
 
+    /// What the program in the machine wrote to the exit port, once it did: it wants to end.
+    pub fn exit_request(&self) -> Option<u32> {
+        self.debug_exit.exit_request()
+    }
+
+    /// Removes and returns what the guest sent to its serial console.
+    pub fn take_console(&mut self) -> Vec<u8> {
+        self.serial.take_output()
+    }
+
+    /// Types `bytes` on the serial console; returns how many it took, the others come too early.
+    pub fn type_console(&mut self, bytes: &[u8]) -> usize {
+        let mut fx = self.effects();
+        let taken = self.serial.push_input(bytes, &mut fx);
+        self.deliver(fx);
+        taken
+    }
+
     /// Tells `sink` of everything from now on; `None` ends the trace.
     pub fn set_trace(&mut self, sink: Option<Box<dyn Sink>>) -> Option<Box<dyn Sink>> {
         std::mem::replace(&mut self.sink, sink)
@@ -83,10 +118,10 @@ impl std::fmt::Debug for Machine {
     }
 }
 
-fn allocate(config: &MachineConfig) -> Result<GuestMemoryMmap, MemError> {
-    let ranges = layout::ram(config.memory.bytes())
-        .into_iter()
-        .map(|(start, bytes)| usize::try_from(bytes).map(|bytes| (GuestAddress(start.0), bytes)))
+fn allocate(ranges: &[(Pa, u64)]) -> Result<GuestMemoryMmap, MemError> {
+    let ranges = ranges
+        .iter()
+        .map(|(start, bytes)| usize::try_from(*bytes).map(|bytes| (GuestAddress(start.0), bytes)))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| MemError::Map(e.to_string()))?;
     GuestMemoryMmap::from_ranges(&ranges).map_err(|e| MemError::Map(e.to_string()))

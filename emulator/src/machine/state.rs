@@ -5,11 +5,13 @@ use base64::engine::general_purpose::STANDARD;
 use devices::addr::{PAGE_SIZE, Pa};
 use devices::events::{self, Time};
 use devices::mem::ForeignPage;
+use devices::vtd;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Interrupt, Machine};
 use crate::config::MachineConfig;
+use crate::legacy::{self, DebugExit};
 
 /// A saved [`Machine`]: everything but its trace sink.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,10 @@ pub struct MachineState {
     now: Time,
     events: events::State,
     interrupts: Vec<Interrupt>,
+    vtd: Option<vtd::State>,
+    serial: legacy::SerialState,
+    rtc: legacy::RtcState,
+    debug_exit: DebugExit,
     ram: Vec<Page>,
 }
 
@@ -50,13 +56,18 @@ pub enum RestoreError {
 impl Machine {
     /// The machine as data.
     pub fn save(&self) -> MachineState {
-        let Self { config, memory: _, phys, now, events, interrupts, sink: _ } = self;
+        let Self { config, memory: _, phys, now, events, interrupts, vtd, serial, rtc, debug_exit, sink: _ } =
+            self;
         let page = |(address, bytes): (Pa, Vec<u8>)| Page { address, bytes: STANDARD.encode(bytes) };
         MachineState {
             config: config.clone(),
             now: *now,
             events: events.save(),
             interrupts: interrupts.clone(),
+            vtd: vtd.as_ref().map(vtd::Unit::save),
+            serial: serial.save(),
+            rtc: rtc.save(),
+            debug_exit: debug_exit.save(),
             ram: phys.nonzero_pages(PAGE_SIZE as usize).into_iter().map(page).collect(),
         }
     }
@@ -66,8 +77,8 @@ impl Machine {
     /// # Errors
     /// [`RestoreError`] where the state is not one of a machine like this.
     pub fn restore(&mut self, state: MachineState) -> Result<(), RestoreError> {
-        let MachineState { config, now, events, interrupts, ram } = state;
-        if config != self.config {
+        let MachineState { config, now, events, interrupts, vtd, serial, rtc, debug_exit, ram } = state;
+        if config != self.config || vtd.is_some() != self.vtd.is_some() {
             return Err(RestoreError::OtherMachine);
         }
         let pages = ram
@@ -82,6 +93,12 @@ impl Machine {
         self.now = now;
         self.events.restore(events);
         self.interrupts = interrupts;
+        if let (Some(unit), Some(state)) = (&mut self.vtd, vtd) {
+            unit.restore(state);
+        }
+        self.serial.restore(serial);
+        self.rtc.restore(rtc);
+        self.debug_exit.restore(debug_exit);
         Ok(())
     }
 

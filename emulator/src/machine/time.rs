@@ -2,7 +2,7 @@
 
 use devices::events::{Scheduled, Time};
 
-use super::Machine;
+use super::{Machine, VTD};
 
 /// Events that one call of [`Machine::advance`] runs at most.
 const EVENTS_PER_CALL: u32 = 1 << 16;
@@ -53,7 +53,13 @@ impl Machine {
 
     fn dispatch(&mut self, entry: Scheduled) {
         let mut fx = self.effects();
-        fx.set_device(entry.device);
+        let Scheduled { device, event, .. } = entry;
+        fx.set_device(device);
+        if device == VTD
+            && let Some(unit) = &mut self.vtd
+        {
+            unit.event(event, &mut fx);
+        }
         self.deliver(fx);
     }
 }

@@ -1,0 +1,323 @@
+//! A bounded, set-associative cache that many threads read without a lock.
+//!
+//! Each way is a sequence lock: a reader that meets a writer sees a miss. Entries live until they
+//! are invalidated or evicted, as in hardware, so a missing invalidation shows. What is *not* here:
+//! meaning. Keys and data are words; the IOMMU models give them sense.
+
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use serde::{Deserialize, Serialize};
+
+/// How long a cache keeps what it was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// As long as there is room: a missing invalidation shows at once.
+    #[default]
+    Retain,
+    /// As `Retain`, with room for four entries only.
+    Tiny,
+    /// Hits, misses and drops entries at random, by the machine's seed.
+    Adversarial,
+    /// Keeps nothing.
+    Off,
+}
+
+impl Policy {
+    /// All policies with the names that options use.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("retain", Self::Retain),
+        ("tiny", Self::Tiny),
+        ("adversarial", Self::Adversarial),
+        ("off", Self::Off),
+    ];
+}
+
+const WAYS: usize = 4;
+/// No key of a model is all ones.
+const EMPTY: u64 = u64::MAX;
+
+/// One entry: `sequence` is odd while a writer is inside.
+#[derive(Debug)]
+struct Way<const W: usize> {
+    sequence: AtomicU64,
+    key: AtomicU64,
+    data: [AtomicU64; W],
+}
+
+#[derive(Debug)]
+struct Set<const W: usize> {
+    ways: [Way<W>; WAYS],
+    /// The way to evict next.
+    victim: AtomicU64,
+}
+
+/// A cache of entries of `W` words.
+#[derive(Debug)]
+pub struct Cache<const W: usize> {
+    sets: Box<[Set<W>]>,
+    policy: Policy,
+    random: AtomicU64,
+}
+
+/// A saved [`Cache`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// (way number, key, data) of every entry.
+    entries: Vec<(usize, u64, Vec<u64>)>,
+    victims: Vec<u64>,
+    random: u64,
+}
+
+impl<const W: usize> Cache<W> {
+    /// A cache with room for `entries`, rounded up to a power of two; `seed` drives
+    /// [`Policy::Adversarial`].
+    pub fn new(entries: usize, policy: Policy, seed: u64) -> Self {
+        let sets = match policy {
+            Policy::Retain | Policy::Adversarial => entries.div_ceil(WAYS).next_power_of_two(),
+            Policy::Tiny => 1,
+            Policy::Off => 0,
+        };
+        let sets = (0..sets).map(|_| Set::default()).collect();
+        // Xorshift needs a state that is not zero.
+        Self { sets, policy, random: AtomicU64::new(seed | 1) }
+    }
+
+    /// The data cached under `key`. `place` chooses the set: equal keys have equal places.
+    pub fn lookup(&self, place: u64, key: u64) -> Option<[u64; W]> {
+        let set = self.set(place)?;
+        for way in &set.ways {
+            if way.key.load(Ordering::Relaxed) != key {
+                continue;
+            }
+            if let Some(data) = way.read(key) {
+                if self.policy == Policy::Adversarial && self.chance(4) {
+                    way.clear_if(|found, _| found == key);
+                    return None;
+                }
+                return Some(data);
+            }
+        }
+        None
+    }
+
+    /// Caches `data` under `key`, in place of an older entry if there is no room.
+    pub fn insert(&self, place: u64, key: u64, data: [u64; W]) {
+        let Some(set) = self.set(place) else { return };
+        if self.policy == Policy::Adversarial && self.chance(4) {
+            return;
+        }
+        let holding = |wanted: u64| set.ways.iter().find(|way| way.key.load(Ordering::Relaxed) == wanted);
+        let way = holding(key).or_else(|| holding(EMPTY)).unwrap_or_else(|| {
+            // The remainder is below WAYS.
+            &set.ways[set.victim.fetch_add(1, Ordering::Relaxed) as usize % WAYS]
+        });
+        way.store(key, data);
+    }
+
+    /// Drops the entries of one set for which `drop` says so.
+    pub fn invalidate_set(&self, place: u64, drop: impl Fn(u64, &[u64; W]) -> bool) {
+        for way in self.set(place).into_iter().flat_map(|set| &set.ways) {
+            way.clear_if(&drop);
+        }
+    }
+
+    /// Drops every entry for which `drop` says so.
+    pub fn invalidate(&self, drop: impl Fn(u64, &[u64; W]) -> bool) {
+        for way in self.sets.iter().flat_map(|set| &set.ways) {
+            way.clear_if(&drop);
+        }
+    }
+
+    /// Number of sets; 0 for a cache that keeps nothing.
+    pub fn sets(&self) -> usize {
+        self.sets.len()
+    }
+
+    /// Number of entries held.
+    pub fn len(&self) -> usize {
+        self.ways().filter(|way| way.key.load(Ordering::Relaxed) != EMPTY).count()
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The cache as data; nobody may be using it meanwhile.
+    pub fn save(&self) -> State {
+        let entries = self.ways().enumerate().filter_map(|(number, way)| {
+            let key = way.key.load(Ordering::Acquire);
+            let data = way.read(key)?;
+            (key != EMPTY).then(|| (number, key, data.to_vec()))
+        });
+        State {
+            entries: entries.collect(),
+            victims: self.sets.iter().map(|set| set.victim.load(Ordering::Relaxed)).collect(),
+            random: self.random.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Replaces the contents by what was saved from a cache of the same size; what does not fit is
+    /// dropped, which a cache may always do.
+    pub fn restore(&self, state: &State) {
+        let State { entries, victims, random } = state;
+        self.invalidate(|_, _| true);
+        for (number, key, data) in entries {
+            if let (Some(way), Ok(data)) = (self.ways().nth(*number), <[u64; W]>::try_from(&data[..])) {
+                way.store(*key, data);
+            }
+        }
+        for (set, victim) in self.sets.iter().zip(victims) {
+            set.victim.store(*victim, Ordering::Relaxed);
+        }
+        self.random.store(*random | 1, Ordering::Relaxed);
+    }
+
+    fn ways(&self) -> impl Iterator<Item = &Way<W>> {
+        self.sets.iter().flat_map(|set| &set.ways)
+    }
+
+    fn set(&self, place: u64) -> Option<&Set<W>> {
+        // The number of sets is a power of two or zero; the index is below it.
+        let mask = (self.sets.len() as u64).wrapping_sub(1);
+        self.sets.get((place & mask) as usize)
+    }
+
+    /// True once in `n` times.
+    fn chance(&self, n: u64) -> bool {
+        let next = |mut x: u64| {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^ (x << 17)
+        };
+        let old = self.random.load(Ordering::Relaxed);
+        let new = next(old);
+        self.random.store(new, Ordering::Relaxed);
+        (new >> 33).is_multiple_of(n)
+    }
+}
+
+impl<const W: usize> Default for Set<W> {
+    fn default() -> Self {
+        Self { ways: std::array::from_fn(|_| Way::default()), victim: AtomicU64::new(0) }
+    }
+}
+
+impl<const W: usize> Default for Way<W> {
+    fn default() -> Self {
+        Self {
+            sequence: AtomicU64::new(0),
+            key: AtomicU64::new(EMPTY),
+            data: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
+}
+
+impl<const W: usize> Way<W> {
+    /// The data, if `key` is what is stored and no writer was inside meanwhile.
+    fn read(&self, key: u64) -> Option<[u64; W]> {
+        let before = self.sequence.load(Ordering::Acquire);
+        let same_key = self.key.load(Ordering::Relaxed) == key;
+        let data = std::array::from_fn(|i| self.data[i].load(Ordering::Relaxed));
+        fence(Ordering::Acquire);
+        let after = self.sequence.load(Ordering::Relaxed);
+        (before == after && before.is_multiple_of(2) && same_key).then_some(data)
+    }
+
+    fn store(&self, key: u64, data: [u64; W]) {
+        let locked = self.lock();
+        self.key.store(key, Ordering::Relaxed);
+        for (place, word) in self.data.iter().zip(data) {
+            place.store(word, Ordering::Relaxed);
+        }
+        self.sequence.store(locked + 1, Ordering::Release);
+    }
+
+    fn clear_if(&self, drop: impl Fn(u64, &[u64; W]) -> bool) {
+        // An entry that a writer stores after this look is newer than the invalidation.
+        if self.key.load(Ordering::Acquire) == EMPTY {
+            return;
+        }
+        let locked = self.lock();
+        let key = self.key.load(Ordering::Relaxed);
+        let data = std::array::from_fn(|i| self.data[i].load(Ordering::Relaxed));
+        if key != EMPTY && drop(key, &data) {
+            self.key.store(EMPTY, Ordering::Relaxed);
+        }
+        self.sequence.store(locked + 1, Ordering::Release);
+    }
+
+    /// Enters as the one writer; returns the odd sequence number. The critical section is a few
+    /// stores, so waiting for another writer is short.
+    fn lock(&self) -> u64 {
+        loop {
+            let even = self.sequence.load(Ordering::Relaxed) & !1;
+            let entered =
+                self.sequence.compare_exchange_weak(even, even + 1, Ordering::Acquire, Ordering::Relaxed);
+            if entered.is_ok() {
+                fence(Ordering::Release);
+                return even + 1;
+            }
+            std::hint::spin_loop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_stay_until_dropped_or_evicted() {
+        let cache = Cache::<1>::new(8, Policy::Retain, 0);
+        assert_eq!(cache.sets(), 2);
+        for key in 0..5 {
+            cache.insert(0, key, [key * 10]);
+        }
+        assert_eq!(cache.lookup(0, 0), None, "the fifth entry of a set evicts the first");
+        assert_eq!((1..5).filter_map(|key| cache.lookup(0, key)).count(), 4);
+        cache.insert(0, 4, [99]);
+        assert_eq!((cache.lookup(0, 4), cache.len()), (Some([99]), 4), "an insert replaces its key");
+        cache.insert(1, 7, [70]);
+        cache.invalidate_set(0, |key, _| key == 4);
+        assert_eq!((cache.lookup(0, 4), cache.lookup(1, 7)), (None, Some([70])));
+        cache.invalidate(|_, data| data[0] == 70);
+        assert_eq!((cache.lookup(1, 7), cache.len()), (None, 3));
+    }
+
+    #[test]
+    fn policies_differ_in_what_they_keep() {
+        for (policy, kept) in [(Policy::Retain, 64..=64), (Policy::Tiny, 4..=4), (Policy::Off, 0..=0)] {
+            let cache = Cache::<1>::new(64, policy, 1);
+            (0..64).for_each(|key| cache.insert(key, key, [key]));
+            assert!(kept.contains(&cache.len()), "{policy:?} keeps {}", cache.len());
+        }
+        let cache = Cache::<1>::new(64, Policy::Adversarial, 1);
+        let mut hits = 0;
+        for key in 0..1000 {
+            cache.insert(key, key, [key]);
+            hits += usize::from(cache.lookup(key, key).is_some());
+        }
+        assert!((400..700).contains(&hits), "{hits} hits; three quarters of three quarters are due");
+    }
+
+    #[test]
+    fn a_restored_cache_continues_as_the_saved_one() {
+        let run = |cache: &Cache<2>| -> Vec<bool> {
+            (100..400)
+                .map(|key| {
+                    cache.insert(key, key, [key, 0]);
+                    cache.lookup(key - 3, key - 3).is_some()
+                })
+                .collect()
+        };
+        let cache = Cache::<2>::new(16, Policy::Adversarial, 42);
+        (0..100).for_each(|key| cache.insert(key, key, [key, 1]));
+        let state = cache.save();
+        let other = Cache::<2>::new(16, Policy::Adversarial, 7);
+        other.restore(&serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap());
+        assert_eq!(other.save(), state);
+        assert_eq!(run(&cache), run(&other));
+    }
+}

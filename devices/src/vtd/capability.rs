@@ -1,0 +1,120 @@
+//! What a unit can do: the presets, and the capability registers that follow from them.
+//!
+//! Behaviour is gated by the same values the guest reads: what is not advertised is reserved, what
+//! is advertised is enforced.
+
+use serde::{Deserialize, Serialize};
+
+use super::fault::RECORDS;
+use super::regs::{Cap, Ecap, FRCD_OFFSET, IVA_OFFSET, Ver};
+use crate::iommu::cache::Policy;
+
+/// An address width that second-stage tables can have [VT-d 9.3].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AddressWidth {
+    /// 39 bits, three levels.
+    Bits39,
+    /// 48 bits, four levels.
+    Bits48,
+    /// 57 bits, five levels.
+    Bits57,
+}
+
+impl AddressWidth {
+    /// All widths, narrowest first.
+    pub const ALL: [Self; 3] = [Self::Bits39, Self::Bits48, Self::Bits57];
+
+    /// The width in bits.
+    pub const fn bits(self) -> u32 {
+        12 + 9 * self.levels()
+    }
+
+    /// Number of table levels.
+    pub const fn levels(self) -> u32 {
+        match self {
+            Self::Bits39 => 3,
+            Self::Bits48 => 4,
+            Self::Bits57 => 5,
+        }
+    }
+
+    /// The width with this encoding in the AW field of a context entry.
+    pub const fn from_aw(aw: u8) -> Option<Self> {
+        match aw {
+            0b001 => Some(Self::Bits39),
+            0b010 => Some(Self::Bits48),
+            0b011 => Some(Self::Bits57),
+            _ => None,
+        }
+    }
+
+    /// The width of this many bits.
+    pub fn from_bits(bits: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|width| width.bits() == bits)
+    }
+}
+
+/// What a unit is made to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Widest second-stage tables; narrower ones are supported as well.
+    pub address_width: AddressWidth,
+    /// Drop a fault whose source already has one pending [VT-d 7.2.1].
+    pub compress_faults: bool,
+    /// How long the caches keep entries.
+    pub cache: Policy,
+    /// Seed of [`Policy::Adversarial`].
+    pub seed: u64,
+}
+
+/// Width of physical addresses; the DMAR table reports it.
+pub const HOST_ADDRESS_WIDTH: u32 = 48;
+
+impl Config {
+    /// Names that [`Self::preset`] knows.
+    pub const PRESETS: &'static [&'static str] = &["vtd-legacy"];
+
+    /// The preset of this name. `vtd-legacy`: legacy mode, 48-bit second-stage tables with 2-MiB and
+    /// 1-GiB pages, queued invalidation, pass-through, coherent walks, eight fault records.
+    pub fn preset(name: &str) -> Option<Self> {
+        match name {
+            "vtd-legacy" => Some(Self {
+                address_width: AddressWidth::Bits48,
+                compress_faults: false,
+                cache: Policy::Retain,
+                seed: 0,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Version 1.0: register-based invalidation works [VT-d 11.4.1].
+    pub fn ver(&self) -> Ver {
+        Ver::ZERO.with_major(1)
+    }
+
+    /// The Capability Register.
+    pub fn cap(&self) -> Cap {
+        let sagaw = AddressWidth::ALL.into_iter().filter(|width| *width <= self.address_width);
+        // Bit n stands for n + 2 levels; there are at most 5.
+        let sagaw = sagaw.fold(0, |mask, width| mask | 1 << (width.levels() - 2));
+        Cap::ZERO
+            .with_drd(true)
+            .with_dwd(true)
+            .with_mamv(18)
+            .with_nfr((RECORDS - 1) as u8)
+            .with_psi(true)
+            .with_sslps(0b0011)
+            .with_fro((FRCD_OFFSET / 16) as u16)
+            .with_zlr(true)
+            // MGAW must not be below the host address width.
+            .with_mgaw((self.address_width.bits().max(HOST_ADDRESS_WIDTH) - 1) as u8)
+            .with_sagaw(sagaw)
+            .with_nd(0b110)
+    }
+
+    /// The Extended Capability Register.
+    pub fn ecap(&self) -> Ecap {
+        Ecap::ZERO.with_iro((IVA_OFFSET / 16) as u16).with_pt(true).with_qi(true).with_c(true)
+    }
+}

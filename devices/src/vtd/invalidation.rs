@@ -1,0 +1,76 @@
+//! What the control half asks of the half that translates.
+
+use crate::addr::{PAGE_SIZE, SourceId};
+
+/// Entries of the context cache to drop [VT-d 6.5.2.1].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContextScope {
+    /// All.
+    Global,
+    /// Those tagged with a domain.
+    Domain(u16),
+    /// Those of a domain whose source id equals `source` outside `mask`.
+    Device {
+        /// The domain.
+        domain: u16,
+        /// The source id.
+        source: SourceId,
+        /// Bits of the function number not to compare: 0, 4, 6 or 7.
+        mask: u16,
+    },
+}
+
+impl ContextScope {
+    /// The function mask for the FM field of a command.
+    pub const fn function_mask(fm: u8) -> u16 {
+        match fm & 3 {
+            0 => 0,
+            1 => 0b100,
+            2 => 0b110,
+            _ => 0b111,
+        }
+    }
+}
+
+/// Entries of the IOTLB to drop [VT-d 6.5.2.3].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IotlbScope {
+    /// All.
+    Global,
+    /// Those tagged with a domain.
+    Domain(u16),
+    /// Those of a domain for pages `first..=last`, addresses of bytes.
+    Pages {
+        /// The domain.
+        domain: u16,
+        /// First byte, page aligned.
+        first: u64,
+        /// Last byte.
+        last: u64,
+    },
+}
+
+impl IotlbScope {
+    /// The 2^`am` pages that `address` lies in, bits below ignored.
+    pub const fn pages(domain: u16, address: u64, am: u8) -> Self {
+        let below = match PAGE_SIZE.checked_shl(am as u32) {
+            // A shift that pushes the bit out leaves 0: everything is covered.
+            Some(0) | None => u64::MAX,
+            Some(size) => size - 1,
+        };
+        Self::Pages { domain, first: address & !below, last: address | below }
+    }
+}
+
+/// A change that the translating half must follow. It is complete when the call returns: no
+/// request is translated by what it replaced or dropped.
+pub trait BackEnd: Send + Sync {
+    /// GSTS.TES changed.
+    fn set_enabled(&self, enabled: bool);
+    /// SRTP latched this value of RTADDR_REG.
+    fn set_root(&self, rtaddr: super::regs::Rtaddr);
+    /// Drops cached context entries.
+    fn invalidate_context(&self, scope: ContextScope);
+    /// Drops cached translations.
+    fn invalidate_iotlb(&self, scope: IotlbScope);
+}

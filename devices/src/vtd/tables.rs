@@ -1,0 +1,175 @@
+//! Root and context entries [VT-d 9.1, 9.3] and the second-stage format [VT-d 9.8]: words in, a
+//! typed value or the architected fault out.
+
+use super::capability::{AddressWidth, HOST_ADDRESS_WIDTH};
+use super::fault::Reason;
+use super::regs::{Cap, Ecap};
+use crate::addr::Pa;
+use crate::iommu::walk::{Entry, Format, Rights};
+use crate::register;
+
+register! {
+    /// Legacy root entry [VT-d 9.1].
+    pub struct RootEntry: [u64; 2] {
+        127:64 Reserved _r1,
+        /// Context table pointer, bits 63:12.
+        63:12  Field    ctp: u64,
+        11:1   Reserved _r0,
+        /// Present.
+        0:0    Field    p: bool,
+    }
+}
+
+register! {
+    /// Legacy context entry [VT-d 9.3].
+    pub struct ContextEntry: [u64; 2] {
+        127:88 Reserved _r2,
+        /// Domain id.
+        87:72  Field    did: u16,
+        71:71  Reserved _r1,
+        70:67  Ignored  _ignored,
+        /// Address width.
+        66:64  Field    aw: u8,
+        /// Second-stage table pointer, bits 63:12.
+        63:12  Field    ssptptr: u64,
+        11:4   Reserved _r0,
+        /// Translation type.
+        3:2    Field    tt: u8,
+        /// Fault processing disable.
+        1:1    Field    fpd: bool,
+        /// Present.
+        0:0    Field    p: bool,
+    }
+}
+
+/// What a context entry makes of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Translation {
+    /// TT = 00: untranslated requests go through the second-stage tables, others are blocked.
+    SecondStage {
+        /// The first table.
+        root: Pa,
+        /// Width of its input.
+        width: AddressWidth,
+    },
+    /// TT = 10: untranslated requests pass through, others are blocked.
+    PassThrough,
+}
+
+/// A valid context entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// How requests are treated.
+    pub translation: Translation,
+    /// The domain, which tags cached translations.
+    pub domain: u16,
+    /// Qualified faults are not recorded.
+    pub fpd: bool,
+}
+
+/// Decodes a root entry to the address of its context table.
+///
+/// # Errors
+/// [`Reason::RootNotPresent`] and [`Reason::RootReserved`].
+pub fn decode_root(entry: RootEntry) -> Result<Pa, Reason> {
+    if !entry.p() {
+        return Err(Reason::RootNotPresent);
+    }
+    let table = entry.ctp() << 12;
+    if reserved(entry.raw(), RootEntry::RESERVED) || beyond_host_width(table) {
+        return Err(Reason::RootReserved);
+    }
+    Ok(Pa(table))
+}
+
+/// Decodes a context entry against the capabilities. FPD counts even where P = 0, so callers ask
+/// the entry for it.
+///
+/// # Errors
+/// [`Reason::ContextNotPresent`], [`Reason::ContextReserved`] and [`Reason::ContextInvalid`].
+pub fn decode_context(entry: ContextEntry, cap: Cap, ecap: Ecap) -> Result<Context, Reason> {
+    if !entry.p() {
+        return Err(Reason::ContextNotPresent);
+    }
+    let pass_through = entry.tt() == 0b10;
+    let root = entry.ssptptr() << 12;
+    let domain_bits = 4 + 2 * u32::from(cap.nd());
+    if reserved(entry.raw(), ContextEntry::RESERVED)
+        || u32::from(entry.did()).checked_shr(domain_bits).unwrap_or(0) != 0
+        || (!pass_through && beyond_host_width(root))
+    {
+        return Err(Reason::ContextReserved);
+    }
+    let width = AddressWidth::from_aw(entry.aw())
+        .filter(|width| cap.sagaw() & 1 << (width.levels() - 2) != 0)
+        .ok_or(Reason::ContextInvalid)?;
+    let translation = match entry.tt() {
+        0b00 => Translation::SecondStage { root: Pa(root), width },
+        // AW must name the widest supported width [VT-d 9.3].
+        0b10 if ecap.pt() && cap.sagaw() >> (width.levels() - 1) == 0 => Translation::PassThrough,
+        _ => return Err(Reason::ContextInvalid),
+    };
+    Ok(Context { translation, domain: entry.did(), fpd: entry.fpd() })
+}
+
+/// The second-stage table format in legacy mode.
+#[derive(Clone, Copy, Debug)]
+pub struct SecondStage {
+    levels: u32,
+    sslps: u8,
+}
+
+impl SecondStage {
+    /// Tables of `width`, with the large pages that `cap` reports.
+    pub fn new(width: AddressWidth, cap: Cap) -> Self {
+        Self { levels: width.levels(), sslps: cap.sslps() }
+    }
+}
+
+/// Read and write; an entry with neither is not present [VT-d 9.8].
+const READ_WRITE: u64 = 0b11;
+/// Page size.
+const PS: u64 = 1 << 7;
+/// Address bits of any entry.
+const ADDRESS: u64 = ((1 << 52) - 1) & !0xfff;
+/// Reserved in every entry: address bits beyond the host's width; SNP (bit 11), because CAP.SC = 0;
+/// bit 62, because ECAP.SSIRWS = 0.
+const RESERVED: u64 = ADDRESS & !((1 << HOST_ADDRESS_WIDTH) - 1) | 1 << 62 | 1 << 11;
+
+impl Format for SecondStage {
+    fn top(&self) -> u32 {
+        self.levels
+    }
+
+    fn decode(&self, level: u32, raw: u64) -> Entry {
+        if raw & READ_WRITE == 0 {
+            return Entry::Absent;
+        }
+        let rights = Rights::from_bits(raw);
+        let address = raw & ADDRESS;
+        let large = level > 1 && raw & PS != 0;
+        let low = match level {
+            // Bits below the page's own address.
+            2 | 3 if large && self.sslps & 1 << (level - 2) != 0 => (1 << (12 + 9 * (level - 1))) - 1,
+            _ if large => return Entry::Reserved,
+            _ => 0,
+        };
+        if raw & RESERVED != 0 || address & low != 0 {
+            return Entry::Reserved;
+        }
+        if large || level == 1 {
+            Entry::Page { base: Pa(address), rights }
+        } else {
+            Entry::Table { next: Pa(address), rights }
+        }
+    }
+}
+
+fn reserved(raw: [u64; 2], mask: [u64; 2]) -> bool {
+    raw[0] & mask[0] != 0 || raw[1] & mask[1] != 0
+}
+
+/// Whether an address has bits that the host does not implement.
+pub fn beyond_host_width(address: u64) -> bool {
+    address >> HOST_ADDRESS_WIDTH != 0
+}

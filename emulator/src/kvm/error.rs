@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::exit::Exit;
+
 /// Why a guest did not reach its end.
 #[derive(Debug, Error)]
 pub enum KvmError {
@@ -62,6 +64,16 @@ pub enum KvmError {
 }
 
 impl KvmError {
+    /// What the process tells its caller of it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Host { .. } | Self::Lacks(_) | Self::Unusable(_) | Self::Unexpected(_) => Exit::Environment,
+            Self::CannotRun { .. } | Self::Internal { .. } => Exit::CannotRun,
+            Self::TripleFault => Exit::Crashed,
+            Self::Timeout { .. } => Exit::Timeout,
+        }
+    }
+
     pub(super) fn host(what: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> Self {
         move |error| Self::Host { what, source: error.into() }
     }
@@ -99,4 +111,23 @@ pub enum ProbeError {
         /// What was found.
         found: u64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_run_names_place_and_bytes_and_has_its_own_exit_code() {
+        let bytes = InstructionBytes(vec![0xf3, 0x0f, 0xb8, 0xc1]);
+        let error = KvmError::CannotRun { rip: 0x10_0000, bytes };
+        assert_eq!(
+            error.to_string(),
+            "this back end cannot run this guest at RIP 0x100000, instruction bytes f3 0f b8 c1; choose another --cpu"
+        );
+        let timeout = KvmError::Timeout { limit: Duration::from_secs(1), rip: 0 };
+        let codes =
+            [error, timeout, KvmError::TripleFault, KvmError::Lacks("x")].map(|error| error.exit().code());
+        assert_eq!(codes, [4, 5, 6, 3]);
+    }
 }

@@ -12,7 +12,8 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
 use super::probe::elf_header;
 use super::*;
-use crate::machine::Interrupt;
+use crate::config::MachineConfig;
+use crate::machine::{Interrupt, Machine};
 
 const CODE: u64 = 0x1_0000;
 const IDT: u64 = 0x2_0000;
@@ -124,15 +125,23 @@ impl Platform for Bench {
     }
 }
 
-/// A guest whose code is assembled by `code`, and its bytes.
-fn guest(code: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> (Bench, BootState) {
+/// Loads a guest whose code is assembled by `code`.
+fn load_guest(
+    memory: &GuestMemoryMmap,
+    code: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
+) -> BootState {
     let mut asm = CodeAssembler::new(64).unwrap();
     code(&mut asm).unwrap();
     let code = asm.assemble(CODE).unwrap();
-    let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 0x20_0000)]).unwrap();
     let mut image = elf_header(CODE, code.len() as u64);
     image.extend(code);
-    let boot = load(&memory, &BootConfig { image: &image, command_line: "", reserved: &[] }).unwrap();
+    load(memory, &BootConfig { image: &image, command_line: "", reserved: &[] }).unwrap()
+}
+
+/// A platform and the guest on it whose code is assembled by `code`.
+fn guest(code: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> (Bench, BootState) {
+    let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 0x20_0000)]).unwrap();
+    let boot = load_guest(&memory, code);
     let bench = Bench {
         memory,
         log: Vec::new(),
@@ -161,6 +170,34 @@ fn the_probe_completes() {
     if kvm() {
         probe().unwrap();
     }
+}
+
+#[test]
+fn a_whole_machine_is_a_platform() {
+    if !kvm() {
+        return;
+    }
+    let config = MachineConfig {
+        iommu: Some("vtd-legacy".parse().unwrap()),
+        memory: "4M".parse().unwrap(),
+        ..Default::default()
+    };
+    let machine = Machine::new(&config).unwrap();
+    let boot = load_guest(machine.memory(), |asm| {
+        asm.mov(edx, 0x3f8)?;
+        asm.mov(al, u32::from(b'K'))?;
+        asm.out(dx, al)?;
+        // VER_REG of the remapping unit: version 1.0.
+        asm.mov(rdi, 0xfed9_0000_u64)?;
+        asm.mov(eax, dword_ptr(rdi))?;
+        exit(asm)
+    });
+    let (sender, receiver) = mpsc::channel();
+    let Finished { platform, end } =
+        run(machine, &boot, LIMITS, move |bytes| sender.send(bytes.to_vec()).unwrap());
+    assert_eq!(end.unwrap(), 0x10);
+    assert_eq!(receiver.iter().collect::<Vec<_>>(), [b"K"]);
+    assert!(platform.now() > Time(0));
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use emulator::exit::Exit;
 use emulator::hosted::{self, Ending};
@@ -140,7 +139,7 @@ fn run_hosted(
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod kvm {
-    use emulator::kvm::{self, KvmError, Limits};
+    use emulator::kvm::{self, Limits};
     use emulator::machine::layout;
     use firmware::boot::{self, BootConfig};
 
@@ -166,19 +165,8 @@ mod kvm {
             Err(error) => return (machine, Err(Failure { exit: Exit::Usage, error: error.into() })),
         };
         let finished = kvm::run(machine, &boot, Limits { timeout }, console);
-        let result = finished.end.map_err(|error| Failure { exit: exit_of(&error), error: anyhow!(error) });
+        let result = finished.end.map_err(|error| Failure { exit: error.exit(), error: error.into() });
         (finished.platform, result)
-    }
-
-    fn exit_of(error: &KvmError) -> Exit {
-        match error {
-            KvmError::Host { .. } | KvmError::Lacks(_) | KvmError::Unusable(_) => Exit::Environment,
-            KvmError::CannotRun { .. } | KvmError::Internal { .. } | KvmError::Unexpected(_) => {
-                Exit::CannotRun
-            }
-            KvmError::TripleFault => Exit::Crashed,
-            KvmError::Timeout { .. } => Exit::Timeout,
-        }
     }
 }
 
@@ -201,6 +189,6 @@ mod kvm {
     }
 
     fn absent() -> anyhow::Error {
-        anyhow!("KVM runs x86-64 guests on x86-64 Linux hosts only")
+        anyhow::anyhow!("KVM runs x86-64 guests on x86-64 Linux hosts only")
     }
 }

@@ -10,8 +10,6 @@ mod assembly;
 mod bus;
 mod deliver;
 pub mod layout;
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-mod platform;
 mod resources;
 mod state;
 #[cfg(test)]

@@ -120,6 +120,17 @@ pub enum TraceEvent {
         /// Data.
         data: u32,
     },
+    /// Software accessed an address that nothing claims.
+    Unclaimed {
+        /// `memory` or `port`.
+        space: &'static str,
+        /// First byte.
+        address: u64,
+        /// Bytes.
+        len: u64,
+        /// Whether it was a write, which is lost; a read gives all ones.
+        write: bool,
+    },
     /// A level interrupt line changed.
     Line {
         /// Global system interrupt number.
@@ -171,6 +182,10 @@ impl fmt::Display for TraceEvent {
                 if *outcome != Outcome::Done && *done > 0 { write!(f, " after {done}") } else { Ok(()) }
             }
             Self::Interrupt { address, data } => write!(f, "interrupt: {address:#x} data {data:#x}"),
+            Self::Unclaimed { space, address, len, write } => {
+                let what = if *write { "write to" } else { "read of" };
+                write!(f, "bus: {what} {len} bytes at unclaimed {space} {address:#x}")
+            }
             Self::Line { line, asserted } => {
                 write!(f, "interrupt line {line}: {}", if *asserted { "asserted" } else { "deasserted" })
             }

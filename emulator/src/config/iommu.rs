@@ -1,0 +1,54 @@
+//! The IOMMU: `vtd-legacy,cache=tiny`.
+
+use std::str::FromStr;
+
+use devices::iommu::cache::Policy;
+use devices::vtd::{AddressWidth, Config};
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigError, parse_options};
+
+/// An IOMMU as asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IommuSpec {
+    /// Name of its capabilities, one of [`Config::PRESETS`].
+    pub preset: String,
+    /// What follows from the preset and the options. The seed is the machine's.
+    pub unit: Config,
+}
+
+impl FromStr for IommuSpec {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let preset = text.split(',').next().unwrap_or_default();
+        let mut unit =
+            Config::preset(preset).ok_or_else(|| ConfigError::unknown("IOMMU", preset, Config::PRESETS))?;
+        parse_options(text, &["aw-bits", "cache"], |key, value| {
+            match key {
+                "aw-bits" => unit.address_width = address_width(value)?,
+                "cache" => unit.cache = policy(value)?,
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        Ok(Self { preset: preset.to_owned(), unit })
+    }
+}
+
+fn address_width(value: &str) -> Result<AddressWidth, ConfigError> {
+    value.parse().ok().and_then(AddressWidth::from_bits).ok_or_else(|| ConfigError::Value {
+        key: "aw-bits",
+        value: value.to_owned(),
+        expected: "39, 48 or 57",
+    })
+}
+
+fn policy(value: &str) -> Result<Policy, ConfigError> {
+    let named = Policy::ALL.iter().find(|(name, _)| *name == value);
+    named.map(|(_, policy)| *policy).ok_or_else(|| ConfigError::Value {
+        key: "cache",
+        value: value.to_owned(),
+        expected: "retain, tiny, adversarial or off",
+    })
+}

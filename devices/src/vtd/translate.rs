@@ -44,7 +44,7 @@ pub struct Translator {
     /// RTADDR_REG as SRTP latched it.
     root: AtomicU64,
     contexts: Cache<2>,
-    iotlb: Cache<3>,
+    iotlb: Cache<2>,
     /// [`IRES`] and [`CFIS`].
     interrupt_mode: AtomicU32,
     /// IRTA_REG as SIRTP latched it.
@@ -445,7 +445,7 @@ impl BackEnd for Translator {
             }
             IotlbScope::Pages { domain, first, last } => {
                 let (first, last) = (first / PAGE_SIZE, last / PAGE_SIZE);
-                let in_scope = |key: u64, data: &[u64; 3]| {
+                let in_scope = |key: u64, data: &[u64; 2]| {
                     IotlbEntry::domain_of(data) == domain && (first..=last).contains(&(key >> 16))
                 };
                 // Each page can only be in one set, so a small range needs no look at the others.
@@ -480,14 +480,16 @@ struct IotlbEntry {
 
 const FPD: u64 = 1 << 2;
 const NO_HANDLE: u64 = u64::MAX;
+/// Address bits of a page, between which and the flags the domain is kept.
+const PAGE_BITS: u64 = ((1 << 52) - 1) & !0xfff;
 
 impl IotlbEntry {
-    fn lookup(iotlb: &Cache<3>, source: SourceId, address: Iova) -> Option<Self> {
+    fn lookup(iotlb: &Cache<2>, source: SourceId, address: Iova) -> Option<Self> {
         let page = address.0 / PAGE_SIZE;
         let data = iotlb.lookup(place_of(page), key_of(source, page)?)?;
-        let [word, handle, _] = data;
+        let [word, handle] = data;
         Some(Self {
-            page: Pa(word).page(),
+            page: Pa(word & PAGE_BITS),
             handle: (handle != NO_HANDLE).then_some(Handle::from_bits(handle)),
             rights: Rights::from_bits(word),
             fpd: word & FPD != 0,
@@ -495,21 +497,19 @@ impl IotlbEntry {
         })
     }
 
-    fn insert(self, iotlb: &Cache<3>, source: SourceId, address: Iova) {
+    fn insert(self, iotlb: &Cache<2>, source: SourceId, address: Iova) {
         let Self { page, handle, rights, fpd, domain } = self;
         let number = address.0 / PAGE_SIZE;
         let Some(key) = key_of(source, number) else { return };
-        let word = page.0 | rights.bits() | if fpd { FPD } else { 0 };
-        iotlb.insert(
-            place_of(number),
-            key,
-            [word, handle.map_or(NO_HANDLE, Handle::to_bits), u64::from(domain)],
-        );
+        let domain = u64::from(domain);
+        let word =
+            page.0 | rights.bits() | if fpd { FPD } else { 0 } | (domain & 0xf) << 8 | domain >> 4 << 52;
+        iotlb.insert(place_of(number), key, [word, handle.map_or(NO_HANDLE, Handle::to_bits)]);
     }
 
-    fn domain_of(data: &[u64; 3]) -> u16 {
-        // The word was made from 16 bits.
-        data[2] as u16
+    fn domain_of(data: &[u64; 2]) -> u16 {
+        // 12 bits above the address and 4 below it.
+        (data[0] >> 52 << 4 | data[0] >> 8 & 0xf) as u16
     }
 }
 

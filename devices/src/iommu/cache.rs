@@ -4,7 +4,7 @@
 //! are invalidated or evicted, as in hardware, so a missing invalidation shows. What is *not* here:
 //! meaning. Keys and data are words; the IOMMU models give them sense.
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,17 +45,19 @@ struct Way<const W: usize> {
     data: [AtomicU64; W],
 }
 
+/// The ways that a key can be in.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Set<const W: usize> {
     ways: [Way<W>; WAYS],
-    /// The way to evict next.
-    victim: AtomicU64,
 }
 
 /// A cache of entries of `W` words.
 #[derive(Debug)]
 pub struct Cache<const W: usize> {
     sets: Box<[Set<W>]>,
+    /// The way of each set to evict next, apart so that a lookup does not load them.
+    victims: Box<[AtomicU8]>,
     policy: Policy,
     random: AtomicU64,
 }
@@ -65,7 +67,7 @@ pub struct Cache<const W: usize> {
 pub struct State {
     /// (way number, key, data) of every entry.
     entries: Vec<(usize, u64, Vec<u64>)>,
-    victims: Vec<u64>,
+    victims: Vec<u8>,
     random: u64,
 }
 
@@ -78,9 +80,10 @@ impl<const W: usize> Cache<W> {
             Policy::Tiny => 1,
             Policy::Off => 0,
         };
+        let victims = (0..sets).map(|_| AtomicU8::new(0)).collect();
         let sets = (0..sets).map(|_| Set::default()).collect();
         // Xorshift needs a state that is not zero.
-        Self { sets, policy, random: AtomicU64::new(seed | 1) }
+        Self { sets, victims, policy, random: AtomicU64::new(seed | 1) }
     }
 
     /// The data cached under `key`. `place` chooses the set: equal keys have equal places.
@@ -103,14 +106,14 @@ impl<const W: usize> Cache<W> {
 
     /// Caches `data` under `key`, in place of an older entry if there is no room.
     pub fn insert(&self, place: u64, key: u64, data: [u64; W]) {
-        let Some(set) = self.set(place) else { return };
+        let Some(index) = self.index(place) else { return };
+        let set = &self.sets[index];
         if self.policy == Policy::Adversarial && self.chance(4) {
             return;
         }
         let holding = |wanted: u64| set.ways.iter().find(|way| way.key.load(Ordering::Relaxed) == wanted);
         let way = holding(key).or_else(|| holding(EMPTY)).unwrap_or_else(|| {
-            // The remainder is below WAYS.
-            &set.ways[set.victim.fetch_add(1, Ordering::Relaxed) as usize % WAYS]
+            &set.ways[usize::from(self.victims[index].fetch_add(1, Ordering::Relaxed)) % WAYS]
         });
         way.store(key, data);
     }
@@ -153,7 +156,7 @@ impl<const W: usize> Cache<W> {
         });
         State {
             entries: entries.collect(),
-            victims: self.sets.iter().map(|set| set.victim.load(Ordering::Relaxed)).collect(),
+            victims: self.victims.iter().map(|victim| victim.load(Ordering::Relaxed)).collect(),
             random: self.random.load(Ordering::Relaxed),
         }
     }
@@ -168,8 +171,8 @@ impl<const W: usize> Cache<W> {
                 way.store(*key, data);
             }
         }
-        for (set, victim) in self.sets.iter().zip(victims) {
-            set.victim.store(*victim, Ordering::Relaxed);
+        for (place, victim) in self.victims.iter().zip(victims) {
+            place.store(*victim, Ordering::Relaxed);
         }
         self.random.store(*random | 1, Ordering::Relaxed);
     }
@@ -179,9 +182,13 @@ impl<const W: usize> Cache<W> {
     }
 
     fn set(&self, place: u64) -> Option<&Set<W>> {
-        // The number of sets is a power of two or zero; the index is below it.
-        let mask = (self.sets.len() as u64).wrapping_sub(1);
-        self.sets.get((place & mask) as usize)
+        self.sets.get(self.index(place)?)
+    }
+
+    /// The set of a place; `None` if there are none. Their number is a power of two.
+    fn index(&self, place: u64) -> Option<usize> {
+        // The masked place is below the number of sets.
+        self.sets.len().checked_sub(1).map(|mask| place as usize & mask)
     }
 
     /// True once in `n` times.
@@ -200,7 +207,7 @@ impl<const W: usize> Cache<W> {
 
 impl<const W: usize> Default for Set<W> {
     fn default() -> Self {
-        Self { ways: std::array::from_fn(|_| Way::default()), victim: AtomicU64::new(0) }
+        Self { ways: std::array::from_fn(|_| Way::default()) }
     }
 }
 

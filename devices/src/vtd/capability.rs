@@ -59,6 +59,8 @@ impl AddressWidth {
 pub struct Config {
     /// Widest second-stage tables; narrower ones are supported as well.
     pub address_width: AddressWidth,
+    /// Interrupt remapping, with 32-bit destinations.
+    pub interrupt_remapping: bool,
     /// Drop a fault whose source already has one pending [VT-d 7.2.1].
     pub compress_faults: bool,
     /// How long the caches keep entries.
@@ -75,11 +77,13 @@ impl Config {
     pub const PRESETS: &'static [&'static str] = &["vtd-legacy"];
 
     /// The preset of this name. `vtd-legacy`: legacy mode, 48-bit second-stage tables with 2-MiB and
-    /// 1-GiB pages, queued invalidation, pass-through, coherent walks, eight fault records.
+    /// 1-GiB pages, queued invalidation, pass-through, interrupt remapping with 32-bit
+    /// destinations, coherent walks, eight fault records.
     pub fn preset(name: &str) -> Option<Self> {
         match name {
             "vtd-legacy" => Some(Self {
                 address_width: AddressWidth::Bits48,
+                interrupt_remapping: true,
                 compress_faults: false,
                 cache: Policy::Retain,
                 seed: 0,
@@ -115,6 +119,14 @@ impl Config {
 
     /// The Extended Capability Register.
     pub fn ecap(&self) -> Ecap {
-        Ecap::ZERO.with_iro((IVA_OFFSET / 16) as u16).with_pt(true).with_qi(true).with_c(true)
+        let ir = self.interrupt_remapping;
+        Ecap::ZERO
+            .with_mhmv(if ir { 15 } else { 0 })
+            .with_iro((IVA_OFFSET / 16) as u16)
+            .with_pt(true)
+            .with_eim(ir)
+            .with_ir(ir)
+            .with_qi(true)
+            .with_c(true)
     }
 }

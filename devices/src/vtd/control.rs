@@ -8,9 +8,9 @@ use super::UNIT;
 use super::capability::Config;
 use super::fault::{Fate, Fault, Recorder};
 use super::interrupt::{EventInterrupt, EventRegister};
-use super::invalidation::{BackEnd, ContextScope, IotlbScope};
+use super::invalidation::{BackEnd, ContextScope, InterruptMode, InterruptScope, IotlbScope};
 use super::invalidation_queue::{Descriptor, Queue, QueueError, context_scope, decode, iotlb_scope};
-use super::regs::{Ccmd, Fsts, Gcmd, Gsts, Ics, Iotlb, Iva, Place, Reg, Rtaddr, name_at, place};
+use super::regs::{Ccmd, Fsts, Gcmd, Gsts, Ics, Iotlb, Irta, Iva, Place, Reg, Rtaddr, name_at, place};
 use crate::events::DeviceEvent;
 use crate::fabric::Effects;
 use crate::mem::PhysMem;
@@ -43,6 +43,7 @@ pub struct State {
     queue: Queue,
     ics: Ics,
     invalidation_event: EventInterrupt,
+    irta: Irta,
     /// An event to continue the queue is on its way.
     queue_scheduled: bool,
 }
@@ -61,6 +62,7 @@ impl State {
             queue: Queue::default(),
             ics: Ics::ZERO,
             invalidation_event: EventInterrupt::RESET,
+            irta: Irta::ZERO,
             queue_scheduled: false,
         }
     }
@@ -140,6 +142,7 @@ impl Control {
             Reg::Iqt => s.queue.iqt().raw(),
             Reg::Iqa => s.queue.iqa().raw(),
             Reg::Iqercd => s.queue.iqercd().raw(),
+            Reg::Irta => s.irta.raw(),
             Reg::Ics => u64::from(s.ics.raw()),
             Reg::Iectl => u64::from(s.invalidation_event.read(EventRegister::Control)),
             Reg::Iedata => u64::from(s.invalidation_event.read(EventRegister::Data)),
@@ -175,6 +178,10 @@ impl Control {
                 }
             }
             Reg::Iqa => s.queue.set_base(merge(s.queue.iqa().raw(), dword, value)),
+            // The register belongs to a feature that may not be there.
+            Reg::Irta if self.config.interrupt_remapping => {
+                s.irta = s.irta.written(merge(s.irta.raw(), dword, value));
+            }
             Reg::Ics => {
                 s.ics = s.ics.written(value);
                 if !s.ics.iwc() {
@@ -189,7 +196,7 @@ impl Control {
                 s.faults.write(index, dword, value);
                 self.withdraw_fault_event();
             }
-            Reg::Ver | Reg::Cap | Reg::Ecap | Reg::Gsts | Reg::Pmen | Reg::Iqh | Reg::Iqercd => {}
+            Reg::Irta | Reg::Ver | Reg::Cap | Reg::Ecap | Reg::Gsts | Reg::Pmen | Reg::Iqh | Reg::Iqercd => {}
         }
     }
 
@@ -205,9 +212,18 @@ impl Control {
         if gcmd.te() != s.gsts.tes() {
             self.back_end.set_enabled(gcmd.te());
             s.gsts = s.gsts.with_tes(gcmd.te());
-            if !gcmd.te() {
-                s.faults.restart();
+        }
+        if self.config.interrupt_remapping {
+            if gcmd.sirtp() {
+                self.back_end.set_interrupt_table(s.irta);
+                s.gsts = s.gsts.with_irtps(true);
             }
+            s.gsts = s.gsts.with_ires(gcmd.ire()).with_cfis(gcmd.cfi());
+            let (enabled, compatibility) = (gcmd.ire(), gcmd.cfi());
+            self.back_end.set_interrupt_mode(InterruptMode { enabled, compatibility });
+        }
+        if !s.gsts.tes() && !s.gsts.ires() {
+            s.faults.restart();
         }
         if gcmd.qie() != s.gsts.qies() {
             s.gsts = s.gsts.with_qies(gcmd.qie());
@@ -317,7 +333,7 @@ impl Control {
         }
         let words = self.state.queue.fetch(&self.mem)?;
         let index = u64::from(self.state.queue.iqh().qh());
-        let decoded = decode(words, self.config.cap());
+        let decoded = decode(words, self.config.cap(), self.config.ecap());
         let kind = decoded.as_ref().map_or("malformed", Descriptor::kind);
         fx.trace(|| TraceEvent::QueueEntry { unit: UNIT, index, kind, words });
         let descriptor = decoded?;
@@ -325,6 +341,14 @@ impl Control {
         match descriptor {
             Descriptor::Context(scope) => self.invalidate_context(scope, fx),
             Descriptor::Iotlb(scope) => self.invalidate_iotlb(scope, fx),
+            Descriptor::Interrupt(scope) => {
+                let what = match scope {
+                    InterruptScope::Global => "all interrupt entries",
+                    InterruptScope::Index { .. } => "interrupt entries by index",
+                };
+                fx.trace(|| TraceEvent::Invalidation { unit: UNIT, what, domain: None, range: None });
+                self.back_end.invalidate_interrupts(scope);
+            }
             Descriptor::Wait { status, interrupt } => {
                 if let Some((at, data)) = status {
                     // A status write that no memory takes has nowhere to be reported.

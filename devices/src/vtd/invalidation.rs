@@ -62,6 +62,29 @@ impl IotlbScope {
     }
 }
 
+/// Entries of the interrupt-entry cache to drop [VT-d 6.5.2.7].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InterruptScope {
+    /// All.
+    Global,
+    /// Those whose index equals `index` outside the low `mask` bits.
+    Index {
+        /// The index.
+        index: u16,
+        /// Number of low bits not to compare.
+        mask: u8,
+    },
+}
+
+/// How interrupt requests are treated [VT-d 5.1.4].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterruptMode {
+    /// GSTS.IRES.
+    pub enabled: bool,
+    /// GSTS.CFIS.
+    pub compatibility: bool,
+}
+
 /// A change that the translating half must follow. It is complete when the call returns: no
 /// request is translated by what it replaced or dropped.
 pub trait BackEnd: Send + Sync {
@@ -69,6 +92,12 @@ pub trait BackEnd: Send + Sync {
     fn set_enabled(&self, enabled: bool);
     /// SRTP latched this value of RTADDR_REG.
     fn set_root(&self, rtaddr: super::regs::Rtaddr);
+    /// GSTS.IRES or GSTS.CFIS changed.
+    fn set_interrupt_mode(&self, mode: InterruptMode);
+    /// SIRTP latched this value of IRTA_REG.
+    fn set_interrupt_table(&self, irta: super::regs::Irta);
+    /// Drops cached interrupt entries.
+    fn invalidate_interrupts(&self, scope: InterruptScope);
     /// Drops cached context entries.
     fn invalidate_context(&self, scope: ContextScope);
     /// Drops cached translations.

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::invalidation::{ContextScope, IotlbScope};
-use super::regs::{Cap, Iqa, Iqercd, Iqh, Iqt};
+use super::invalidation::{ContextScope, InterruptScope, IotlbScope};
+use super::regs::{Cap, Ecap, Iqa, Iqercd, Iqh, Iqt};
 use crate::addr::{Pa, SourceId};
 use crate::mem::PhysMem;
 use crate::register;
@@ -76,6 +76,23 @@ register! {
     }
 }
 
+register! {
+    /// Interrupt Entry Cache Invalidate Descriptor [VT-d 6.5.2.7].
+    pub struct InterruptInvalidate: [u64; 2] {
+        127:48 Reserved _r3,
+        /// Interrupt index.
+        47:32 Field    iidx: u16,
+        /// Index mask.
+        31:27 Field    im: u8,
+        26:12 Reserved _r2,
+        11:9  Field    _type_high,
+        8:5   Reserved _r0,
+        /// Granularity: 0 global, 1 index.
+        4:4   Field    g: bool,
+        3:0   Field    _type,
+    }
+}
+
 /// What a descriptor asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Descriptor {
@@ -83,6 +100,8 @@ pub enum Descriptor {
     Context(ContextScope),
     /// Type 2.
     Iotlb(IotlbScope),
+    /// Type 4.
+    Interrupt(InterruptScope),
     /// Type 5. Descriptors are processed in order, so a fence asks for nothing more.
     Wait {
         /// Write this dword here.
@@ -98,6 +117,7 @@ impl Descriptor {
         match self {
             Self::Context(_) => "context-cache invalidate",
             Self::Iotlb(_) => "IOTLB invalidate",
+            Self::Interrupt(_) => "interrupt-entry invalidate",
             Self::Wait { .. } => "wait",
         }
     }
@@ -125,7 +145,7 @@ pub enum QueueError {
 ///
 /// # Errors
 /// [`QueueError::InvalidType`] and [`QueueError::Reserved`].
-pub fn decode(words: [u64; 2], cap: Cap) -> Result<Descriptor, QueueError> {
+pub fn decode(words: [u64; 2], cap: Cap, ecap: Ecap) -> Result<Descriptor, QueueError> {
     let clean = |mask: [u64; 2]| words[0] & mask[0] == 0 && words[1] & mask[1] == 0;
     let check = |mask: [u64; 2]| if clean(mask) { Ok(()) } else { Err(QueueError::Reserved) };
     // The type is bits 11:9 above bits 3:0; types above 15 do not exist.
@@ -139,6 +159,17 @@ pub fn decode(words: [u64; 2], cap: Cap) -> Result<Descriptor, QueueError> {
             check(IotlbInvalidate::RESERVED)?;
             let d = IotlbInvalidate::from_raw(words);
             iotlb_scope(d.g(), d.did(), d.addr() << 12, d.am(), cap).map(Descriptor::Iotlb)
+        }
+        4 if ecap.ir() => {
+            check(InterruptInvalidate::RESERVED)?;
+            let d = InterruptInvalidate::from_raw(words);
+            match d.g() {
+                false => Ok(Descriptor::Interrupt(InterruptScope::Global)),
+                true if d.im() <= ecap.mhmv() => {
+                    Ok(Descriptor::Interrupt(InterruptScope::Index { index: d.iidx(), mask: d.im() }))
+                }
+                true => Err(QueueError::Reserved),
+            }
         }
         5 => {
             check(Wait::RESERVED)?;

@@ -13,6 +13,7 @@ pub mod capability;
 pub mod control;
 pub mod fault;
 pub mod interrupt;
+pub mod interrupt_remapping;
 pub mod invalidation;
 pub mod invalidation_queue;
 pub mod regs;

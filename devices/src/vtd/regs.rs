@@ -178,7 +178,13 @@ register! {
         29:27 RsvdZ _r1,
         /// Queued invalidation enable; a level.
         26:26 Wo    qie: bool,
-        25:0  RsvdZ _r0,
+        /// Interrupt remapping enable; a level.
+        25:25 Wo    ire: bool,
+        /// Set interrupt remap table pointer; one-shot.
+        24:24 Wo    sirtp: bool,
+        /// Compatibility format interrupts pass; a level.
+        23:23 Wo    cfi: bool,
+        22:0  RsvdZ _r0,
     }
 }
 
@@ -192,7 +198,13 @@ register! {
         29:27 RsvdZ _r1,
         /// Queued invalidation is enabled.
         26:26 Ro    qies: bool,
-        25:0  RsvdZ _r0,
+        /// Interrupt remapping is enabled.
+        25:25 Ro    ires: bool,
+        /// The interrupt remapping table pointer has been latched.
+        24:24 Ro    irtps: bool,
+        /// Compatibility format interrupts pass.
+        23:23 Ro    cfis: bool,
+        22:0  RsvdZ _r0,
     }
 }
 
@@ -396,6 +408,19 @@ register! {
     }
 }
 
+register! {
+    /// Interrupt Remapping Table Address Register [VT-d 11.4.10.1].
+    pub struct Irta: u64 {
+        /// Table address, bits 63:12.
+        63:12 Rw    irta: u64,
+        /// Extended interrupt mode: destinations have 32 bits.
+        11:11 Rw    eime: bool,
+        10:4  RsvdZ _r0,
+        /// The table has 2^(s + 1) entries.
+        3:0   Rw    s: u8,
+    }
+}
+
 /// A place in the register file: the register and which dword of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -428,6 +453,7 @@ pub(super) enum Reg {
     Ieaddr,
     Ieuaddr,
     Iqercd,
+    Irta,
     Iva,
     Iotlb,
     /// Fault recording register of this index.
@@ -458,6 +484,7 @@ const MAP: &[(u64, u32, Reg, &str)] = &[
     (0x0a8, 1, Reg::Ieaddr, "IEADDR_REG"),
     (0x0ac, 1, Reg::Ieuaddr, "IEUADDR_REG"),
     (0x0b0, 2, Reg::Iqercd, "IQERCD_REG"),
+    (0x0b8, 2, Reg::Irta, "IRTA_REG"),
     (IVA_OFFSET, 2, Reg::Iva, "IVA_REG"),
     (IVA_OFFSET + 8, 2, Reg::Iotlb, "IOTLB_REG"),
 ];

@@ -3,23 +3,24 @@
 //! Invariants: `&self` everywhere; a hit in the IOTLB touches neither the tables nor memory; no
 //! lock and no allocation on any path.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 use super::UNIT;
 use super::capability::{AddressWidth, Config};
 use super::fault::{Fault, Reason};
-use super::invalidation::{BackEnd, ContextScope, IotlbScope};
-use super::regs::{Cap, Ecap, Rtaddr};
+use super::interrupt_remapping::{self, Format, Irte};
+use super::invalidation::{BackEnd, ContextScope, InterruptMode, InterruptScope, IotlbScope};
+use super::regs::{Cap, Ecap, Irta, Rtaddr};
 use super::tables::{
     Context, ContextEntry, RootEntry, SecondStage, Translation, beyond_host_width, decode_context,
     decode_root,
 };
 use crate::addr::{Iova, PAGE_SIZE, Pa, SourceId};
 use crate::fabric::{
-    Abort, Access, Effect, Effects, Kind, Outcome, Transaction, Translate, Verdict, is_interrupt_write,
-    is_message,
+    Abort, Access, Effect, Effects, Initiator, Kind, Outcome, Transaction, Translate, Verdict,
+    is_interrupt_write, is_message,
 };
 use crate::iommu::cache::{self, Cache};
 use crate::iommu::walk::{self, Rights, Why, walk};
@@ -28,6 +29,8 @@ use crate::trace::TraceEvent;
 
 /// Entries that the context cache has room for.
 const CONTEXT_ENTRIES: usize = 256;
+/// Entries that the interrupt-entry cache has room for.
+const INTERRUPT_ENTRIES: usize = 256;
 /// Entries, of 4 KiB each, that the IOTLB has room for.
 const IOTLB_ENTRIES: usize = 4096;
 
@@ -41,8 +44,18 @@ pub struct Translator {
     /// RTADDR_REG as SRTP latched it.
     root: AtomicU64,
     contexts: Cache<2>,
-    iotlb: Cache<3>,
+    iotlb: Cache<2>,
+    /// [`IRES`] and [`CFIS`].
+    interrupt_mode: AtomicU32,
+    /// IRTA_REG as SIRTP latched it.
+    interrupt_table: AtomicU64,
+    interrupts: Cache<2>,
 }
+
+/// Interrupt remapping is on.
+const IRES: u32 = 1;
+/// Interrupts in compatibility format pass.
+const CFIS: u32 = 2;
 
 /// A saved [`Translator`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +64,9 @@ pub struct State {
     root: Rtaddr,
     contexts: cache::State,
     iotlb: cache::State,
+    interrupt_mode: u32,
+    interrupt_table: Irta,
+    interrupts: cache::State,
 }
 
 /// Why a request is blocked, and whether the context entry keeps quiet about it.
@@ -77,27 +93,47 @@ impl Translator {
             root: AtomicU64::new(0),
             contexts: Cache::new(CONTEXT_ENTRIES, config.cache, config.seed ^ 1),
             iotlb: Cache::new(IOTLB_ENTRIES, config.cache, config.seed ^ 2),
+            interrupt_mode: AtomicU32::new(0),
+            interrupt_table: AtomicU64::new(0),
+            interrupts: Cache::new(INTERRUPT_ENTRIES, config.cache, config.seed ^ 3),
         }
     }
 
     /// The state as data; nobody may be translating meanwhile.
     pub fn save(&self) -> State {
-        let Self { mem: _, cap: _, ecap: _, enabled, root, contexts, iotlb } = self;
+        let Self {
+            mem: _,
+            cap: _,
+            ecap: _,
+            enabled,
+            root,
+            contexts,
+            iotlb,
+            interrupt_mode,
+            interrupt_table,
+            interrupts,
+        } = self;
         State {
             enabled: enabled.load(Ordering::Acquire),
             root: Rtaddr::from_raw(root.load(Ordering::Acquire)),
             contexts: contexts.save(),
             iotlb: iotlb.save(),
+            interrupt_mode: interrupt_mode.load(Ordering::Acquire),
+            interrupt_table: Irta::from_raw(interrupt_table.load(Ordering::Acquire)),
+            interrupts: interrupts.save(),
         }
     }
 
     /// Continues from what was saved.
     pub fn restore(&self, state: &State) {
-        let State { enabled, root, contexts, iotlb } = state;
+        let State { enabled, root, contexts, iotlb, interrupt_mode, interrupt_table, interrupts } = state;
         self.set_enabled(*enabled);
         self.set_root(*root);
         self.contexts.restore(contexts);
         self.iotlb.restore(iotlb);
+        self.interrupt_mode.store(*interrupt_mode, Ordering::Release);
+        self.set_interrupt_table(*interrupt_table);
+        self.interrupts.restore(interrupts);
     }
 
     /// Off, with empty caches.
@@ -106,6 +142,47 @@ impl Translator {
         self.set_root(Rtaddr::ZERO);
         self.invalidate_context(ContextScope::Global);
         self.invalidate_iotlb(IotlbScope::Global);
+        self.interrupt_mode.store(0, Ordering::Release);
+        self.set_interrupt_table(Irta::ZERO);
+        self.invalidate_interrupts(InterruptScope::Global);
+    }
+
+    /// What an interrupt request becomes while remapping is on [VT-d 5.1.4]. An error carries the
+    /// index, where there is one.
+    fn remap_interrupt(
+        &self,
+        source: SourceId,
+        address: u64,
+        data: u32,
+        fx: &mut Effects,
+    ) -> Result<(u64, u32), (Blocked, u32)> {
+        let irta = Irta::from_raw(self.interrupt_table.load(Ordering::Acquire));
+        let plain = |reason| (Blocked::new(reason), 0);
+        let index = match interrupt_remapping::decode_request(address, data).map_err(plain)? {
+            Format::Compatibility => {
+                let passes = self.interrupt_mode.load(Ordering::Acquire) & CFIS != 0 && !irta.eime();
+                return if passes { Ok((address, data)) } else { Err(plain(Reason::InterruptCompatibility)) };
+            }
+            Format::Remappable(index) => index,
+        };
+        let key = u64::from(index);
+        let cached = self.interrupts.lookup(key, key);
+        let words = match cached {
+            Some(words) => words,
+            None => {
+                let blocked = |reason| (Blocked::new(reason), index);
+                let at = interrupt_remapping::entry_address(irta, index).map_err(blocked)?;
+                self.fetch128("interrupt entry", at, fx)
+                    .map_err(|NotRam| blocked(Reason::InterruptTableAccess))?
+            }
+        };
+        let entry = Irte::from_raw(words);
+        let message = interrupt_remapping::remap(entry, source, irta.eime())
+            .map_err(|reason| (Blocked { reason, fpd: entry.fpd() }, index))?;
+        if cached.is_none() {
+            self.interrupts.insert(key, key, words);
+        }
+        Ok(message)
     }
 
     /// A request while translation is on, not of the interrupt range.
@@ -252,10 +329,17 @@ impl Translator {
         Ok(words)
     }
 
-    /// Reports why `t` is blocked, unless the context entry says not to [VT-d 7.2.1].
+    /// Reports why `t` is blocked.
     fn block(&self, t: &Transaction, blocked: Blocked, fx: &mut Effects) -> Verdict {
         let Blocked { reason, fpd } = blocked;
         let (source, address, access) = (t.initiator.source(), t.address, t.access);
+        Self::report(Fault { source, address, access, reason }, fpd, fx);
+        Verdict::Refused(Outcome::Abort(Abort::Ur))
+    }
+
+    /// Reports a fault, unless FPD says not to [VT-d 7.2.1].
+    fn report(fault: Fault, fpd: bool, fx: &mut Effects) {
+        let Fault { source, address, access: _, reason } = fault;
         if fpd && reason.qualified() {
             fx.trace(|| TraceEvent::Fault {
                 unit: UNIT,
@@ -266,13 +350,29 @@ impl Translator {
                 fate: "suppressed by FPD",
             });
         } else {
-            fx.push(Effect::Fault(Fault { source, address, access, reason }));
+            fx.push(Effect::Fault(fault));
         }
-        Verdict::Refused(Outcome::Abort(Abort::Ur))
     }
 }
 
 impl Translate for Translator {
+    fn interrupt(&self, initiator: Initiator, address: u64, data: u32, fx: &mut Effects) -> Outcome {
+        if self.interrupt_mode.load(Ordering::Acquire) & IRES == 0 {
+            fx.push(Effect::Interrupt { initiator, address, data });
+            return Outcome::Done;
+        }
+        match self.remap_interrupt(initiator.source(), address, data, fx) {
+            Ok((address, data)) => {
+                fx.push(Effect::Interrupt { initiator, address, data });
+                Outcome::Done
+            }
+            Err((Blocked { reason, fpd }, index)) => {
+                Self::report(Fault::interrupt(initiator.source(), reason, index), fpd, fx);
+                Outcome::Abort(Abort::Ur)
+            }
+        }
+    }
+
     fn translate(&self, t: &Transaction, fx: &mut Effects) -> Verdict {
         let enabled = self.enabled.load(Ordering::Acquire);
         let plain = t.kind == Kind::Untranslated && (t.pasid.is_none() || !enabled);
@@ -297,6 +397,24 @@ impl Translate for Translator {
 }
 
 impl BackEnd for Translator {
+    fn set_interrupt_mode(&self, mode: InterruptMode) {
+        let InterruptMode { enabled, compatibility } = mode;
+        let bits = if enabled { IRES } else { 0 } | if compatibility { CFIS } else { 0 };
+        self.interrupt_mode.store(bits, Ordering::Release);
+    }
+
+    fn set_interrupt_table(&self, irta: Irta) {
+        self.interrupt_table.store(irta.raw(), Ordering::Release);
+    }
+
+    fn invalidate_interrupts(&self, scope: InterruptScope) {
+        self.interrupts.invalidate(|key, _| match scope {
+            InterruptScope::Global => true,
+            // Masks are at most ECAP.MHMV, 15.
+            InterruptScope::Index { index, mask } => (key ^ u64::from(index)) >> mask == 0,
+        });
+    }
+
     fn set_enabled(&self, enabled: bool) {
         self.enabled.store(enabled, Ordering::Release);
     }
@@ -327,7 +445,7 @@ impl BackEnd for Translator {
             }
             IotlbScope::Pages { domain, first, last } => {
                 let (first, last) = (first / PAGE_SIZE, last / PAGE_SIZE);
-                let in_scope = |key: u64, data: &[u64; 3]| {
+                let in_scope = |key: u64, data: &[u64; 2]| {
                     IotlbEntry::domain_of(data) == domain && (first..=last).contains(&(key >> 16))
                 };
                 // Each page can only be in one set, so a small range needs no look at the others.
@@ -362,14 +480,16 @@ struct IotlbEntry {
 
 const FPD: u64 = 1 << 2;
 const NO_HANDLE: u64 = u64::MAX;
+/// Address bits of a page, between which and the flags the domain is kept.
+const PAGE_BITS: u64 = ((1 << 52) - 1) & !0xfff;
 
 impl IotlbEntry {
-    fn lookup(iotlb: &Cache<3>, source: SourceId, address: Iova) -> Option<Self> {
+    fn lookup(iotlb: &Cache<2>, source: SourceId, address: Iova) -> Option<Self> {
         let page = address.0 / PAGE_SIZE;
         let data = iotlb.lookup(place_of(page), key_of(source, page)?)?;
-        let [word, handle, _] = data;
+        let [word, handle] = data;
         Some(Self {
-            page: Pa(word).page(),
+            page: Pa(word & PAGE_BITS),
             handle: (handle != NO_HANDLE).then_some(Handle::from_bits(handle)),
             rights: Rights::from_bits(word),
             fpd: word & FPD != 0,
@@ -377,21 +497,19 @@ impl IotlbEntry {
         })
     }
 
-    fn insert(self, iotlb: &Cache<3>, source: SourceId, address: Iova) {
+    fn insert(self, iotlb: &Cache<2>, source: SourceId, address: Iova) {
         let Self { page, handle, rights, fpd, domain } = self;
         let number = address.0 / PAGE_SIZE;
         let Some(key) = key_of(source, number) else { return };
-        let word = page.0 | rights.bits() | if fpd { FPD } else { 0 };
-        iotlb.insert(
-            place_of(number),
-            key,
-            [word, handle.map_or(NO_HANDLE, Handle::to_bits), u64::from(domain)],
-        );
+        let domain = u64::from(domain);
+        let word =
+            page.0 | rights.bits() | if fpd { FPD } else { 0 } | (domain & 0xf) << 8 | domain >> 4 << 52;
+        iotlb.insert(place_of(number), key, [word, handle.map_or(NO_HANDLE, Handle::to_bits)]);
     }
 
-    fn domain_of(data: &[u64; 3]) -> u16 {
-        // The word was made from 16 bits.
-        data[2] as u16
+    fn domain_of(data: &[u64; 2]) -> u16 {
+        // 12 bits above the address and 4 below it.
+        (data[0] >> 52 << 4 | data[0] >> 8 & 0xf) as u16
     }
 }
 

@@ -2,6 +2,7 @@
 //! literals from the specification, so that a wrong row in a layout fails here.
 
 mod faults;
+mod interrupts;
 mod layout;
 mod queue;
 mod registers;

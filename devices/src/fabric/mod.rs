@@ -167,8 +167,12 @@ pub trait Translate: Send + Sync {
     fn translate(&self, transaction: &Transaction, fx: &mut Effects) -> Verdict;
 
     /// Decides about an interrupt request that [`Self::translate`] recognised, and sends what
-    /// becomes of it as [`Effect::Interrupt`].
-    fn interrupt(&self, initiator: Initiator, address: u64, data: u32, fx: &mut Effects) -> Outcome;
+    /// becomes of it as [`Effect::Interrupt`]. Without interrupt remapping that is the request as
+    /// it is.
+    fn interrupt(&self, initiator: Initiator, address: u64, data: u32, fx: &mut Effects) -> Outcome {
+        fx.push(Effect::Interrupt { initiator, address, data });
+        Outcome::Done
+    }
 }
 
 /// No IOMMU: physical addresses on the bus.
@@ -176,11 +180,6 @@ pub trait Translate: Send + Sync {
 pub struct Direct;
 
 impl Translate for Direct {
-    fn interrupt(&self, initiator: Initiator, address: u64, data: u32, fx: &mut Effects) -> Outcome {
-        fx.push(Effect::Interrupt { initiator, address, data });
-        Outcome::Done
-    }
-
     fn translate(&self, transaction: &Transaction, _: &mut Effects) -> Verdict {
         let Transaction { address, len, access, kind, .. } = *transaction;
         if kind == Kind::Translated {

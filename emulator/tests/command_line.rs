@@ -72,7 +72,7 @@ fn capabilities_as_text_and_json() {
     let json = iommulator(&["caps", "vtd-legacy,aw-bits=39", "--json"]).stdout;
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(json["CAP"]["fields"]["SAGAW"], 2);
-    assert_eq!(json["ECAP"]["raw"], "0x0000000000000f43");
+    assert_eq!(json["ECAP"]["raw"], "0x0000000000f00f5b");
 }
 
 #[test]

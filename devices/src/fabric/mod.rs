@@ -94,7 +94,7 @@ pub enum Kind {
 }
 
 /// One transaction on the bus. It never crosses a 4-KiB border.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transaction {
     /// Who asks.
     pub initiator: Initiator,

@@ -104,6 +104,11 @@ impl<const W: usize> Cache<W> {
         None
     }
 
+    /// The data cached under `key`, without a lookup's effects: nothing is dropped at random.
+    pub fn peek(&self, place: u64, key: u64) -> Option<[u64; W]> {
+        self.set(place)?.ways.iter().find_map(|way| way.read(key))
+    }
+
     /// Caches `data` under `key`, in place of an older entry if there is no room.
     pub fn insert(&self, place: u64, key: u64, data: [u64; W]) {
         let Some(index) = self.index(place) else { return };

@@ -90,6 +90,11 @@ impl Control {
         self.state = state;
     }
 
+    /// What the unit was made to be, and the memory that its tables lie in.
+    pub(super) fn parts(&self) -> (&Config, &PhysMem) {
+        (&self.config, &self.mem)
+    }
+
     /// Records a fault [VT-d 7.2.1].
     pub fn fault(&mut self, fault: Fault, fx: &mut Effects) {
         let quiet = !self.fault_condition();

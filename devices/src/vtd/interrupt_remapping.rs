@@ -111,12 +111,7 @@ pub fn remap(entry: Irte, source: SourceId, extended: bool) -> Result<(u64, u32)
     if !source_matches(entry, source)? {
         return Err(Reason::InterruptSource);
     }
-    let (raw, reserved) = (entry.raw(), Irte::RESERVED);
-    // Without extended mode the APIC id is DST[15:8] alone.
-    let bad_destination = !extended && entry.dst() & !0xff00 != 0;
-    // Delivery modes 011 and 110 do not exist.
-    let bad_mode = matches!(entry.dlm(), 0b011 | 0b110);
-    if raw[0] & reserved[0] != 0 || raw[1] & reserved[1] != 0 || bad_destination || bad_mode {
+    if violations(entry, extended) != [0; 2] {
         return Err(Reason::InterruptEntryReserved);
     }
     let destination = if extended { entry.dst() } else { entry.dst() >> 8 };
@@ -128,6 +123,24 @@ pub fn remap(entry: Irte, source: SourceId, extended: bool) -> Result<(u64, u32)
         | u64::from(destination >> 8) << 40;
     let data = u32::from(entry.v()) | u32::from(entry.dlm()) << 8 | 1 << 14 | u32::from(entry.tm()) << 15;
     Ok((address, data))
+}
+
+/// The bits of a present entry that are set and must not be: reserved bits, and all set bits of a
+/// field whose value does not exist.
+pub fn violations(entry: Irte, extended: bool) -> [u64; 2] {
+    let mut mask = Irte::from_raw(Irte::RESERVED);
+    if !extended {
+        // The APIC id is DST[15:8] alone.
+        mask = mask.with_dst(!0xff00);
+    }
+    if matches!(entry.dlm(), 0b011 | 0b110) {
+        mask = mask.with_dlm(0b111);
+    }
+    if entry.svt() == 0b11 {
+        mask = mask.with_svt(0b11);
+    }
+    let (raw, mask) = (entry.raw(), mask.raw());
+    [raw[0] & mask[0], raw[1] & mask[1]]
 }
 
 /// The source check [VT-d 9.10, SVT, SQ and SID].

@@ -11,6 +11,7 @@
 
 pub mod capability;
 pub mod control;
+pub mod explain;
 pub mod fault;
 pub mod interrupt;
 pub mod interrupt_remapping;

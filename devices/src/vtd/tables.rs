@@ -5,7 +5,7 @@ use super::capability::{AddressWidth, HOST_ADDRESS_WIDTH};
 use super::fault::Reason;
 use super::regs::{Cap, Ecap};
 use crate::addr::Pa;
-use crate::iommu::walk::{Entry, Format, Rights};
+use crate::iommu::walk::{Entry, Format, Rights, page_bits};
 use crate::register;
 
 register! {
@@ -75,11 +75,16 @@ pub fn decode_root(entry: RootEntry) -> Result<Pa, Reason> {
     if !entry.p() {
         return Err(Reason::RootNotPresent);
     }
-    let table = entry.ctp() << 12;
-    if reserved(entry.raw(), RootEntry::RESERVED) || beyond_host_width(table) {
+    if root_violations(entry) != [0; 2] {
         return Err(Reason::RootReserved);
     }
-    Ok(Pa(table))
+    Ok(Pa(entry.ctp() << 12))
+}
+
+/// The bits of a present root entry that are set and must not be.
+pub fn root_violations(entry: RootEntry) -> [u64; 2] {
+    let [low, high] = both(entry.raw(), RootEntry::RESERVED);
+    [low | high_address(entry.ctp() << 12), high]
 }
 
 /// Decodes a context entry against the capabilities. FPD counts even where P = 0, so callers ask
@@ -91,25 +96,56 @@ pub fn decode_context(entry: ContextEntry, cap: Cap, ecap: Ecap) -> Result<Conte
     if !entry.p() {
         return Err(Reason::ContextNotPresent);
     }
-    let pass_through = entry.tt() == 0b10;
-    let root = entry.ssptptr() << 12;
-    let domain_bits = 4 + 2 * u32::from(cap.nd());
-    if reserved(entry.raw(), ContextEntry::RESERVED)
-        || u32::from(entry.did()).checked_shr(domain_bits).unwrap_or(0) != 0
-        || (!pass_through && beyond_host_width(root))
-    {
+    if context_violations(entry, cap) != [0; 2] {
         return Err(Reason::ContextReserved);
     }
+    let root = entry.ssptptr() << 12;
     let width = AddressWidth::from_aw(entry.aw())
         .filter(|width| cap.sagaw() & 1 << (width.levels() - 2) != 0)
         .ok_or(Reason::ContextInvalid)?;
     let translation = match entry.tt() {
         0b00 => Translation::SecondStage { root: Pa(root), width },
         // AW must name the widest supported width [VT-d 9.3].
-        0b10 if ecap.pt() && cap.sagaw() >> (width.levels() - 1) == 0 => Translation::PassThrough,
+        PASS_THROUGH if ecap.pt() && cap.sagaw() >> (width.levels() - 1) == 0 => Translation::PassThrough,
         _ => return Err(Reason::ContextInvalid),
     };
     Ok(Context { translation, domain: entry.did(), fpd: entry.fpd() })
+}
+
+/// TT of a pass-through entry.
+const PASS_THROUGH: u8 = 0b10;
+/// Address bits of a root or context entry.
+const ADDRESS_FIELD: u64 = !0xfff;
+
+/// The bits of a present context entry that are set and must not be.
+pub fn context_violations(entry: ContextEntry, cap: Cap) -> [u64; 2] {
+    let mut mask = ContextEntry::RESERVED;
+    if entry.tt() != PASS_THROUGH {
+        mask[0] |= high_address(ADDRESS_FIELD);
+    }
+    let domain_bits = 4 + 2 * u32::from(cap.nd());
+    let beyond = u16::MAX.checked_shl(domain_bits).unwrap_or(0);
+    both(entry.raw(), ContextEntry::from_raw(mask).with_did(beyond).raw())
+}
+
+register! {
+    /// Second-stage entry of any level in legacy mode [VT-d 9.8].
+    pub struct SecondStageEntry: u64 {
+        63:63 Ignored _ignored2,
+        62:62 Reserved _iw,
+        61:52 Ignored _ignored1,
+        /// First byte of the table or page, bits 51:12; those below a large page's size are reserved.
+        51:12 Field   address: u64,
+        11:11 Reserved _snp,
+        10:8  Ignored _ignored0,
+        /// Page size: 1 maps a large page; ignored in the last level.
+        7:7   Field   ps: bool,
+        6:2   Ignored _x,
+        /// Writes.
+        1:1   Field   w: bool,
+        /// Reads.
+        0:0   Field   r: bool,
+    }
 }
 
 /// The second-stage table format in legacy mode.
@@ -124,13 +160,25 @@ impl SecondStage {
     pub fn new(width: AddressWidth, cap: Cap) -> Self {
         Self { levels: width.levels(), sslps: cap.sslps() }
     }
+
+    /// The bits of a present entry that are set and must not be.
+    pub fn violations(&self, level: u32, raw: u64) -> u64 {
+        let large = level > 1 && raw & PS != 0;
+        let low = match level {
+            // Bits below the page's own address.
+            2 | 3 if large && self.sslps & 1 << (level - 2) != 0 => ADDRESS & ((1 << page_bits(level)) - 1),
+            _ if large => PS,
+            _ => 0,
+        };
+        raw & (RESERVED | low)
+    }
 }
 
 /// Read and write; an entry with neither is not present [VT-d 9.8].
 const READ_WRITE: u64 = 0b11;
 /// Page size.
 const PS: u64 = 1 << 7;
-/// Address bits of any entry.
+/// Address bits of a second-stage entry.
 const ADDRESS: u64 = ((1 << 52) - 1) & !0xfff;
 /// Reserved in every entry: address bits beyond the host's width; SNP (bit 11), because CAP.SC = 0;
 /// bit 62, because ECAP.SSIRWS = 0.
@@ -147,17 +195,10 @@ impl Format for SecondStage {
         }
         let rights = Rights::from_bits(raw);
         let address = raw & ADDRESS;
-        let large = level > 1 && raw & PS != 0;
-        let low = match level {
-            // Bits below the page's own address.
-            2 | 3 if large && self.sslps & 1 << (level - 2) != 0 => (1 << (12 + 9 * (level - 1))) - 1,
-            _ if large => return Entry::Reserved,
-            _ => 0,
-        };
-        if raw & RESERVED != 0 || address & low != 0 {
+        if self.violations(level, raw) != 0 {
             return Entry::Reserved;
         }
-        if large || level == 1 {
+        if level == 1 || raw & PS != 0 {
             Entry::Page { base: Pa(address), rights }
         } else {
             Entry::Table { next: Pa(address), rights }
@@ -165,11 +206,16 @@ impl Format for SecondStage {
     }
 }
 
-fn reserved(raw: [u64; 2], mask: [u64; 2]) -> bool {
-    raw[0] & mask[0] != 0 || raw[1] & mask[1] != 0
+fn both(raw: [u64; 2], mask: [u64; 2]) -> [u64; 2] {
+    [raw[0] & mask[0], raw[1] & mask[1]]
+}
+
+/// The bits of an address that the host does not implement.
+const fn high_address(address: u64) -> u64 {
+    address & !((1 << HOST_ADDRESS_WIDTH) - 1)
 }
 
 /// Whether an address has bits that the host does not implement.
 pub fn beyond_host_width(address: u64) -> bool {
-    address >> HOST_ADDRESS_WIDTH != 0
+    high_address(address) != 0
 }

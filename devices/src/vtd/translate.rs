@@ -147,6 +147,25 @@ impl Translator {
         self.invalidate_interrupts(InterruptScope::Global);
     }
 
+    /// What the unit has latched and cached for a request, without a trace of having looked.
+    pub(super) fn peek(&self, source: SourceId, address: Iova) -> Peek {
+        let place = u64::from(source.0);
+        let page = address.0 / PAGE_SIZE;
+        let page = key_of(source, page).and_then(|key| self.iotlb.peek(place_of(page), key));
+        Peek {
+            enabled: self.enabled.load(Ordering::Acquire),
+            root: Rtaddr::from_raw(self.root.load(Ordering::Acquire)),
+            interrupt_table: Irta::from_raw(self.interrupt_table.load(Ordering::Acquire)),
+            context: self.contexts.peek(place, place).map(ContextEntry::from_raw),
+            page: page.map(IotlbEntry::from_data).map(|entry| (entry.page, entry.rights)),
+        }
+    }
+
+    /// The interrupt entry cached under an index.
+    pub(super) fn peek_interrupt(&self, index: u32) -> Option<Irte> {
+        self.interrupts.peek(index.into(), index.into()).map(Irte::from_raw)
+    }
+
     /// What an interrupt request becomes while remapping is on [VT-d 5.1.4]. An error carries the
     /// index, where there is one.
     fn remap_interrupt(
@@ -459,8 +478,22 @@ impl BackEnd for Translator {
     }
 }
 
+/// What [`Translator::peek`] sees.
+pub(super) struct Peek {
+    /// GSTS.TES.
+    pub enabled: bool,
+    /// RTADDR_REG as SRTP latched it.
+    pub root: Rtaddr,
+    /// IRTA_REG as SIRTP latched it.
+    pub interrupt_table: Irta,
+    /// The cached context entry of the source.
+    pub context: Option<ContextEntry>,
+    /// The cached page and its rights.
+    pub page: Option<(Pa, Rights)>,
+}
+
 /// What the specification calls the tables, by level.
-const SECOND_STAGE_NAMES: [&str; 5] = ["SS-PTE", "SS-PDE", "SS-PDPE", "SS-PML4E", "SS-PML5E"];
+pub(super) const SECOND_STAGE_NAMES: [&str; 5] = ["SS-PTE", "SS-PDE", "SS-PDPE", "SS-PML4E", "SS-PML5E"];
 
 struct SecondStageLeaf {
     pa: Pa,
@@ -486,15 +519,18 @@ const PAGE_BITS: u64 = ((1 << 52) - 1) & !0xfff;
 impl IotlbEntry {
     fn lookup(iotlb: &Cache<2>, source: SourceId, address: Iova) -> Option<Self> {
         let page = address.0 / PAGE_SIZE;
-        let data = iotlb.lookup(place_of(page), key_of(source, page)?)?;
+        iotlb.lookup(place_of(page), key_of(source, page)?).map(Self::from_data)
+    }
+
+    fn from_data(data: [u64; 2]) -> Self {
         let [word, handle] = data;
-        Some(Self {
+        Self {
             page: Pa(word & PAGE_BITS),
             handle: (handle != NO_HANDLE).then_some(Handle::from_bits(handle)),
             rights: Rights::from_bits(word),
             fpd: word & FPD != 0,
             domain: Self::domain_of(&data),
-        })
+        }
     }
 
     fn insert(self, iotlb: &Cache<2>, source: SourceId, address: Iova) {

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::addr::{Iova, Pasid};
-use crate::fabric::{Abort, AtomicOp, Kind};
+use crate::fabric::{Abort, Access, AtomicOp, Kind};
 
 const UR: Outcome = Outcome::Abort(Abort::Ur);
 const HOLE: u64 = 0x1000_0000;
@@ -19,27 +19,35 @@ enum Do {
     WithPasid,
 }
 
-fn dma(rig: &mut Rig, what: Do, address: u64) -> Outcome {
+fn request(what: Do, address: u64) -> (Request, Access, u64) {
     let mut request = Request { address: Iova(address), ..Request::default() };
-    let outcome = match what {
-        Do::Read => rig.port.read(request, &mut [0; 8], &mut rig.fx).outcome,
-        Do::Write => rig.port.write(request, &[0xff; 8], &mut rig.fx).outcome,
-        Do::ZeroLengthRead => rig.port.read(request, &mut [], &mut rig.fx).outcome,
-        Do::Atomic => {
-            let result = rig.port.atomic(request, AtomicOp::Swap64(1), &mut rig.fx);
-            result.map_or_else(|outcome| outcome, |_| Outcome::Done)
-        }
+    let (access, len) = match what {
+        Do::Read => (Access::Read, 8),
+        Do::Write => (Access::Write, 8),
+        Do::ZeroLengthRead => (Access::Read, 0),
+        Do::Atomic => (Access::Atomic, 8),
         Do::Translated => {
             request.kind = Kind::Translated;
-            rig.port.read(request, &mut [0; 8], &mut rig.fx).outcome
+            (Access::Read, 8)
         }
         Do::WithPasid => {
             request.pasid = Pasid::new(5);
-            rig.port.read(request, &mut [0; 8], &mut rig.fx).outcome
+            (Access::Read, 8)
         }
     };
-    rig.deliver();
-    outcome
+    (request, access, len)
+}
+
+fn dma(rig: &mut Rig, what: Do, address: u64) -> Outcome {
+    let (request, access, len) = request(what, address);
+    rig.as_explained(request, access, len, 0, |rig| match access {
+        Access::Read => rig.port.read(request, &mut vec![0; len as usize], &mut rig.fx).outcome,
+        Access::Write => rig.port.write(request, &[0xff; 8], &mut rig.fx).outcome,
+        Access::Atomic => {
+            let result = rig.port.atomic(request, AtomicOp::Swap64(1), &mut rig.fx);
+            result.map_or_else(|outcome| outcome, |_| Outcome::Done)
+        }
+    })
 }
 
 #[test]
@@ -67,7 +75,13 @@ fn every_reason_leaves_its_raw_record() {
         ),
         ("LCT.4.1 PT, AW", |r| r.set_context(9, 0x701), Do::Read, IOVA, [IOVA, 0xc000_0003_0000_0018]),
         ("LCT.4.3", |r| r.set_context(HOLE | 1, 0x702), Do::Read, IOVA, [IOVA, 0xc000_0003_0000_0018]),
-        ("LGN.1.1", none, Do::Read, 1 << 47 | 1 << 46, [1 << 47 | 1 << 46, 0xc000_0006_0000_0018]),
+        (
+            "LGN.3 within the width",
+            none,
+            Do::Read,
+            1 << 47 | 1 << 46,
+            [1 << 47 | 1 << 46, 0xc000_0006_0000_0018],
+        ),
         // Bits above the widest domain are not in the record.
         ("LGN.1.1", none, Do::Read, 1 << 48 | 0x3000, [0x3000, 0xc000_0004_0000_0018]),
         (
@@ -141,6 +155,10 @@ fn every_reason_leaves_its_raw_record() {
     for (name, set_up, what, address, record) in rows {
         let mut rig = Rig::mapped(Config::preset("vtd-legacy").unwrap(), 2);
         set_up(&mut rig);
+        let (request, access, len) = request(*what, *address);
+        let explanation = rig.explain(request, access, len, 0);
+        let condition = explanation.answer.cause().map(|cause| cause.condition.unwrap_or("29h"));
+        assert_eq!(condition, name.split(' ').next(), "{explanation}");
         let before = rig.get(PAGE);
         assert_eq!(dma(&mut rig, *what, *address), UR, "{name}");
         assert_eq!(rig.record(0), *record, "{name}: {:#018x?}", rig.record(0));

@@ -1,6 +1,7 @@
 //! The unit through its front door: registers, tables in memory, DMA. Offsets, bits and codes are
 //! literals from the specification, so that a wrong row in a layout fails here.
 
+mod explain;
 mod faults;
 mod interrupts;
 mod layout;
@@ -12,9 +13,9 @@ use std::sync::Arc;
 
 use crate::addr::{Pa, SourceId};
 use crate::events::Time;
-use crate::fabric::{DmaPort, Effect, Effects, Outcome, Request, posted_write};
+use crate::fabric::{Access, DmaPort, Effect, Effects, Outcome, Request, posted_write};
 use crate::mem::PhysMem;
-use crate::vtd::{Config, Unit};
+use crate::vtd::{Config, Fault, Unit};
 
 const GCMD: u64 = 0x18;
 const GSTS: u64 = 0x1c;
@@ -54,6 +55,7 @@ struct Rig {
     port: DmaPort,
     fx: Effects,
     messages: Vec<(u64, u32)>,
+    faults: Vec<Fault>,
 }
 
 impl Rig {
@@ -61,7 +63,7 @@ impl Rig {
         let mem = PhysMem::anonymous(&[(Pa(0), 0x80_0000)]).unwrap();
         let unit = Unit::new(config, mem.clone());
         let port = port(SOURCE, &mem, &unit);
-        Self { unit, mem, port, fx: Effects::new(Time(0), true), messages: Vec::new() }
+        Self { unit, mem, port, fx: Effects::new(Time(0), true), messages: Vec::new(), faults: Vec::new() }
     }
 
     fn legacy() -> Self {
@@ -132,15 +134,18 @@ impl Rig {
     }
 
     fn read(&mut self, address: u64, data: &mut [u8]) -> Outcome {
-        let outcome = self.port.read(Request::at(address), data, &mut self.fx).outcome;
-        self.deliver();
-        outcome
+        let len = data.len() as u64;
+        self.as_explained(Request::at(address), Access::Read, len, 0, |rig| {
+            rig.port.read(Request::at(address), data, &mut rig.fx).outcome
+        })
     }
 
     fn write(&mut self, address: u64, data: &[u8]) -> Outcome {
-        let outcome = self.port.write(Request::at(address), data, &mut self.fx).outcome;
-        self.deliver();
-        outcome
+        let word = data.first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
+        let len = data.len() as u64;
+        self.as_explained(Request::at(address), Access::Write, len, word, |rig| {
+            rig.port.write(Request::at(address), data, &mut rig.fx).outcome
+        })
     }
 
     /// Delivers effects as a machine does.
@@ -152,7 +157,10 @@ impl Rig {
             }
             for effect in effects {
                 match effect {
-                    Effect::Fault(fault) => self.unit.fault(fault, &mut self.fx),
+                    Effect::Fault(fault) => {
+                        self.faults.push(fault);
+                        self.unit.fault(fault, &mut self.fx);
+                    }
                     Effect::PostedWrite { address, data } => {
                         if posted_write(&self.mem, address, data) {
                             self.messages.push((address, data));

@@ -1,0 +1,181 @@
+//! What a request comes to, and under which name the specification has it.
+
+use serde::Serialize;
+
+use super::Hex;
+use super::run::Run;
+use super::steps::Step;
+use crate::addr::Pa;
+use crate::fabric::{Outcome, Verdict};
+use crate::iommu::walk::Rights;
+use crate::mem::PhysMem;
+use crate::vtd::Reason;
+
+/// What a request comes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Answer {
+    /// It goes on to memory.
+    Memory {
+        /// Physical address of the first byte.
+        address: Hex,
+        /// Whether RAM is there; if not, nobody completes the request.
+        ram: bool,
+        /// Bytes of the page that translated it; `None` where nothing did.
+        page_bytes: Option<u64>,
+        /// Whether the page may be read.
+        read: bool,
+        /// Whether the page may be written.
+        write: bool,
+    },
+    /// It is an interrupt and reaches the processors.
+    Interrupt {
+        /// Address of the message.
+        address: Hex,
+        /// Data of the message.
+        data: Hex,
+    },
+    /// It completes without touching memory [VT-d 3.15].
+    Nothing,
+    /// It is refused.
+    Refused {
+        /// How, as the device sees it.
+        outcome: Outcome,
+        /// Why; `None` where the unit has no fault for it.
+        cause: Option<Cause>,
+    },
+}
+
+/// A fault, as the specification has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cause {
+    /// The reason code, as in FRCD.FR.
+    pub code: Hex,
+    /// The code in words.
+    pub what: &'static str,
+    /// The specification's name of the condition; faults of interrupts have none.
+    pub condition: Option<&'static str>,
+    /// Where the specification says so.
+    pub clause: &'static str,
+    /// Whether FPD = 1 would keep it from being recorded.
+    pub qualified: bool,
+    /// Whether FPD does.
+    pub suppressed: bool,
+}
+
+impl Answer {
+    pub(super) fn new(run: &Run, page: Option<(u64, Rights)>, steps: &[Step], mem: &PhysMem) -> Self {
+        match (run.verdict, run.message) {
+            (Verdict::Memory { pa, .. }, _) => {
+                let rights = page.map_or(Rights::BOTH, |(_, rights)| rights);
+                Self::Memory {
+                    address: Hex(pa.0),
+                    ram: is_ram(mem, pa),
+                    page_bytes: page.map(|(bytes, _)| bytes),
+                    read: rights.grants(Rights::READ),
+                    write: rights.grants(Rights::WRITE),
+                }
+            }
+            (Verdict::Interrupt, Some((address, data))) => {
+                Self::Interrupt { address: Hex(address), data: Hex(data.into()) }
+            }
+            (Verdict::Interrupt | Verdict::Nothing, _) => Self::Nothing,
+            (Verdict::Refused(outcome), _) => {
+                let cause = run.reason.map(|(reason, suppressed)| Cause {
+                    code: Hex(reason.code().into()),
+                    what: reason.describe(),
+                    condition: condition(reason, steps),
+                    clause: clause(reason),
+                    qualified: reason.qualified(),
+                    suppressed,
+                });
+                Self::Refused { outcome, cause }
+            }
+        }
+    }
+
+    /// Why it is refused, if it is and the unit has a fault for it.
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::Refused { cause, .. } => cause.as_ref(),
+            Self::Memory { .. } | Self::Interrupt { .. } | Self::Nothing => None,
+        }
+    }
+
+    /// Whether both let the request do the same: the size of the page makes no difference to it.
+    pub(super) fn decides_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Memory { address, .. }, Self::Memory { address: there, .. }) => address == there,
+            (
+                Self::Refused { outcome, cause },
+                Self::Refused { outcome: other_outcome, cause: other_cause },
+            ) => {
+                let essence = |cause: &Option<Cause>| cause.as_ref().map(|c| (c.code, c.suppressed));
+                outcome == other_outcome && essence(cause) == essence(other_cause)
+            }
+            _ => self == other,
+        }
+    }
+}
+
+fn is_ram(mem: &PhysMem, pa: Pa) -> bool {
+    mem.resolve(pa).is_some()
+}
+
+/// The name in the table of [VT-d 7.1.3], with its last part where the steps tell which it is.
+fn condition(reason: Reason, steps: &[Step]) -> Option<&'static str> {
+    let last = steps.iter().rev().find(|step| step.decides);
+    let decided = |field: &str| last.is_some_and(|step| step.decided_by(field));
+    let name = match reason {
+        Reason::RootAccess => "LRT.1",
+        Reason::RootNotPresent => "LRT.2",
+        Reason::RootReserved => "LRT.3",
+        Reason::ContextAccess => "LCT.1",
+        Reason::ContextNotPresent => "LCT.2",
+        Reason::ContextReserved => "LCT.3",
+        Reason::ContextInvalid if decided("aw") => "LCT.4.1",
+        Reason::ContextInvalid if decided("tt") => "LCT.4.2",
+        Reason::ContextInvalid if decided("ssptptr") => "LCT.4.3",
+        Reason::ContextInvalid => "LCT.4",
+        Reason::TypeBlocked => "LCT.5",
+        Reason::AddressBeyondWidth if decided("aw") => "LGN.1.1",
+        Reason::AddressBeyondWidth if decided("tt") => "LGN.1.3",
+        Reason::AddressBeyondWidth => "LGN.1",
+        Reason::NoWrite => "LGN.2",
+        Reason::NoRead => "LGN.3",
+        Reason::OutputInInterruptRange => "LGN.4",
+        Reason::TableAccess => "LSS.1",
+        Reason::TableReserved => "LSS.2",
+        Reason::TableMode => match last.and_then(|step| step.value_of("ttm")) {
+            Some(3) => "RTA.1.1",
+            Some(2) => "RTA.1.2",
+            Some(1) => "RTA.1.3",
+            _ => "RTA.1",
+        },
+        Reason::PasidInLegacy => "RTA.2",
+        Reason::InterruptReserved
+        | Reason::InterruptIndex
+        | Reason::InterruptNotPresent
+        | Reason::InterruptTableAccess
+        | Reason::InterruptEntryReserved
+        | Reason::InterruptCompatibility
+        | Reason::InterruptSource
+        | Reason::InterruptRangeAccess => return None,
+    };
+    Some(name)
+}
+
+/// Where the specification lists the reason.
+fn clause(reason: Reason) -> &'static str {
+    match reason {
+        Reason::InterruptRangeAccess => "VT-d 3.15",
+        Reason::InterruptReserved
+        | Reason::InterruptIndex
+        | Reason::InterruptNotPresent
+        | Reason::InterruptTableAccess
+        | Reason::InterruptEntryReserved
+        | Reason::InterruptCompatibility
+        | Reason::InterruptSource => "VT-d 5.1.4.1",
+        _ => "VT-d 7.1.3",
+    }
+}

@@ -2,7 +2,9 @@
 
 use super::host::Host;
 use super::node::Body;
+use crate::addr::SourceId;
 use crate::fabric::Effects;
+use crate::trace::TraceEvent;
 
 /// The address space of an access.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,20 +51,43 @@ impl Host {
         fx: &mut Effects,
     ) -> bool {
         let Some(Claim { node, bar, offset, left }) = self.claim(space, address) else { return false };
+        let source = self.source(&self.nodes[node]);
         let Body::Endpoint(function) = &mut self.nodes[node].body else { return false };
         let inside = usize::try_from(left).map_or(data.len(), |left| left.min(data.len()));
         data[inside..].fill(0xff);
         function.read_bar(bar, offset, &mut data[..inside], fx);
+        let model = function.description.model;
+        fx.trace(|| access(source, model, bar, offset, &data[..inside], false));
         self.refresh(fx);
         true
     }
 
     pub(super) fn write_space(&mut self, space: Space, address: u64, data: &[u8], fx: &mut Effects) -> bool {
         let Some(Claim { node, bar, offset, left }) = self.claim(space, address) else { return false };
+        let source = self.source(&self.nodes[node]);
         let Body::Endpoint(function) = &mut self.nodes[node].body else { return false };
         let inside = usize::try_from(left).map_or(data.len(), |left| left.min(data.len()));
+        // Before what the write sets off.
+        let model = function.description.model;
+        fx.trace(|| access(source, model, bar, offset, &data[..inside], true));
         function.write_bar(bar, offset, &data[..inside], fx);
         self.refresh(fx);
         true
     }
+}
+
+fn access(
+    source: SourceId,
+    model: &'static str,
+    bar: u8,
+    offset: u64,
+    data: &[u8],
+    write: bool,
+) -> TraceEvent {
+    let mut bytes = [0; 8];
+    if let Some(room) = bytes.get_mut(..data.len()) {
+        room.copy_from_slice(data);
+    }
+    let value = u64::from_le_bytes(bytes);
+    TraceEvent::Bar { source, model, bar, offset, len: data.len() as u64, value, write }
 }

@@ -89,6 +89,11 @@ impl Wiring {
         let _ = self.dma_write(Request::at(message.address), &message.data.to_le_bytes(), fx);
     }
 
+    /// Whether requests reach the bus.
+    pub(super) fn masters(&self) -> bool {
+        self.port.is_enabled()
+    }
+
     pub(super) fn set_intx(&mut self, level: bool) {
         self.intx = level;
     }

@@ -322,7 +322,7 @@ impl Host {
         }
     }
 
-    fn endpoint(&mut self, id: DeviceId) -> Option<&mut Function> {
+    pub(super) fn endpoint(&mut self, id: DeviceId) -> Option<&mut Function> {
         self.nodes.iter_mut().find_map(|node| match &mut node.body {
             Body::Endpoint(function) if function.id == id => Some(function),
             _ => None,

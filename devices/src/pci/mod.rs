@@ -26,6 +26,7 @@ mod express;
 mod function;
 mod header;
 mod host;
+mod inject;
 mod lines;
 mod msi;
 mod msix;

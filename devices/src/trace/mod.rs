@@ -37,6 +37,23 @@ pub enum TraceEvent {
         /// The dword written.
         value: u32,
     },
+    /// Software accessed a BAR of a PCI function.
+    Bar {
+        /// The function, by the bus numbers of now.
+        source: SourceId,
+        /// Name of its model.
+        model: &'static str,
+        /// BAR number.
+        bar: u8,
+        /// Byte offset in the BAR.
+        offset: u64,
+        /// Bytes.
+        len: u64,
+        /// The value, little endian, of at most 8 bytes; 0 for longer accesses.
+        value: u64,
+        /// Whether it was a write.
+        write: bool,
+    },
     /// A model took an entry from a queue in memory.
     QueueEntry {
         /// Which model.
@@ -148,6 +165,10 @@ impl fmt::Display for TraceEvent {
             }
             Self::RegisterWrite { unit, register, offset, value } => {
                 write!(f, "{unit}: write {register}({offset:#x}) = {value:#010x}")
+            }
+            Self::Bar { source, model, bar, offset, len, value, write } => {
+                let what = if *write { "write" } else { "read" };
+                write!(f, "{source} {model}: {what} {len} bytes of BAR {bar} at {offset:#x}: {value:#x}")
             }
             Self::QueueEntry { unit, index, kind, words: [low, high] } => {
                 write!(f, "{unit}: queue[{index}] {kind} {high:#018x} {low:#018x}")

@@ -86,6 +86,7 @@ impl Sentences {
             }
             TraceEvent::RegisterRead { .. }
             | TraceEvent::RegisterWrite { .. }
+            | TraceEvent::Bar { .. }
             | TraceEvent::QueueEntry { .. }
             | TraceEvent::Fetch { .. }
             | TraceEvent::Unclaimed { .. } => {}

@@ -1,6 +1,7 @@
 //! The fabric against raw configuration dwords.
 
 mod decode;
+mod inject;
 mod interrupts;
 mod layout;
 mod root_port;

@@ -1,7 +1,7 @@
 //! `--trace`: where the machine's events are written.
 
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use emulator::exit::Exit;
 use emulator::machine::Machine;
-use emulator::trace::{Format, Sink, Writer};
+use emulator::trace::{Format, Perfetto, Sink, Writer};
 
 use super::{Failure, OrExit};
 
@@ -17,14 +17,32 @@ use super::{Failure, OrExit};
 #[derive(Debug, Default, Args)]
 pub struct TraceArgs {
     /// Write what happens in the machine, to standard error or FILE ("-" is standard output)
-    #[arg(long, value_name = "text|jsonl[:FILE]")]
+    ///
+    /// perfetto:FILE is a time line that ui.perfetto.dev opens.
+    #[arg(long, value_name = "text|jsonl|perfetto[:FILE]")]
     trace: Option<TraceSpec>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct TraceSpec {
-    format: Format,
+    form: Form,
     target: Target,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Lines(Format),
+    Perfetto,
+}
+
+impl Form {
+    fn sink(self, out: impl Write + Send + 'static) -> Box<dyn Sink> {
+        let out = BufWriter::new(out);
+        match self {
+            Self::Lines(format) => Box::new(Writer::new(format, out)),
+            Self::Perfetto => Box::new(Perfetto::new(out)),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,33 +56,34 @@ impl FromStr for TraceSpec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (format, target) = match text.split_once(':') {
+        let (form, target) = match text.split_once(':') {
             None => (text, Target::Stderr),
             Some((_, "")) => return Err("the file name after ':' is missing".to_owned()),
-            Some((format, "-")) => (format, Target::Stdout),
-            Some((format, file)) => (format, Target::File(file.into())),
+            Some((form, "-")) => (form, Target::Stdout),
+            Some((form, file)) => (form, Target::File(file.into())),
         };
-        let format = match format {
-            "text" => Format::Text,
-            "jsonl" => Format::JsonLines,
-            _ => return Err(format!("unknown trace format '{format}'; known: text, jsonl")),
+        let form = match form {
+            "text" => Form::Lines(Format::Text),
+            "jsonl" => Form::Lines(Format::JsonLines),
+            "perfetto" => Form::Perfetto,
+            _ => return Err(format!("unknown trace format '{form}'; known: text, jsonl, perfetto")),
         };
-        Ok(Self { format, target })
+        Ok(Self { form, target })
     }
 }
 
 impl TraceArgs {
     /// Starts the trace on `machine`, if one is asked for.
     pub fn start(&self, machine: &mut Machine) -> Result<(), Failure> {
-        let Some(TraceSpec { format, target }) = &self.trace else { return Ok(()) };
+        let Some(TraceSpec { form, target }) = &self.trace else { return Ok(()) };
         let sink: Box<dyn Sink> = match target {
-            Target::Stderr => Box::new(Writer::new(*format, BufWriter::new(io::stderr()))),
-            Target::Stdout => Box::new(Writer::new(*format, BufWriter::new(io::stdout()))),
+            Target::Stderr => form.sink(io::stderr()),
+            Target::Stdout => form.sink(io::stdout()),
             Target::File(path) => {
                 let file = File::create(path)
                     .with_context(|| format!("cannot create the trace file {}", path.display()))
                     .or_exit(Exit::Environment)?;
-                Box::new(Writer::new(*format, BufWriter::new(file)))
+                form.sink(file)
             }
         };
         machine.set_trace(Some(sink));
@@ -86,16 +105,17 @@ mod tests {
 
     #[test]
     fn traces() {
-        for (text, format, target) in [
-            ("text", Format::Text, Target::Stderr),
-            ("jsonl", Format::JsonLines, Target::Stderr),
-            ("text:-", Format::Text, Target::Stdout),
-            ("jsonl:a:b", Format::JsonLines, Target::File("a:b".into())),
+        for (text, form, target) in [
+            ("text", Form::Lines(Format::Text), Target::Stderr),
+            ("jsonl", Form::Lines(Format::JsonLines), Target::Stderr),
+            ("text:-", Form::Lines(Format::Text), Target::Stdout),
+            ("jsonl:a:b", Form::Lines(Format::JsonLines), Target::File("a:b".into())),
+            ("perfetto:a", Form::Perfetto, Target::File("a".into())),
         ] {
-            assert_eq!(text.parse(), Ok(TraceSpec { format, target }), "{text}");
+            assert_eq!(text.parse(), Ok(TraceSpec { form, target }), "{text}");
         }
         for (text, expected) in [
-            ("xml", "unknown trace format 'xml'; known: text, jsonl"),
+            ("xml", "unknown trace format 'xml'; known: text, jsonl, perfetto"),
             ("text:", "the file name after ':' is missing"),
         ] {
             assert_eq!(text.parse::<TraceSpec>(), Err(expected.to_owned()));

@@ -1,8 +1,9 @@
-//! Where trace events go: text for people, JSON lines for programs.
+//! Where trace events go: text for people, JSON lines for programs, a time line for the Perfetto UI.
 //!
 //! A machine without a sink keeps no events at all. A sink never fails towards the machine: the
 //! first error of its output ends the trace and is kept for whoever asks at the end.
 
+mod perfetto;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use std::io::{self, Write};
 
 use devices::events::Time;
 use devices::trace::TraceEvent;
+pub use perfetto::Perfetto;
 use serde::Serialize;
 
 /// Is told what happens in a machine, as it happens.

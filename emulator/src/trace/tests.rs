@@ -76,3 +76,195 @@ fn an_output_that_fails_ends_the_trace_and_is_reported_once() {
     assert_eq!(sink.finish().unwrap_err().to_string(), "disk full");
     assert!(sink.finish().is_ok());
 }
+
+mod perfetto {
+    use std::collections::BTreeMap;
+
+    use devices::addr::Pa;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::config::MachineConfig;
+    use crate::hosted::{self, Ending, Options};
+    use crate::machine::Machine;
+    use crate::trace::Perfetto;
+
+    /// What holds of every trace: it parses; tracks are named; slices of a track nest; each arrow
+    /// has both ends, inside slices, forward in time.
+    fn events(bytes: &[u8]) -> Vec<Value> {
+        let trace: Value = serde_json::from_slice(bytes).unwrap();
+        let events = trace["traceEvents"].as_array().unwrap().clone();
+        // Time stamps are microseconds with three decimals.
+        let ns = |value: &Value| (value.as_f64().unwrap() * 1000.0).round() as u64;
+        let of = |ph: &str| events.iter().filter(|event| event["ph"] == ph).collect::<Vec<_>>();
+        let named: Vec<_> =
+            of("M").iter().filter(|e| e["name"] == "thread_name").map(|e| e["tid"].clone()).collect();
+        let mut tracks = BTreeMap::<u64, Vec<(u64, u64)>>::new();
+        for slice in of("X") {
+            assert!(named.contains(&slice["tid"]), "{slice}");
+            let start = ns(&slice["ts"]);
+            let end = start + ns(&slice["dur"]);
+            assert!(end > start, "{slice}");
+            tracks.entry(slice["tid"].as_u64().unwrap()).or_default().push((start, end));
+        }
+        for slices in tracks.values() {
+            let mut open: Vec<(u64, u64)> = Vec::new();
+            for (start, end) in slices {
+                open.retain(|(_, outer)| outer > start);
+                assert!(open.iter().all(|(outer, outer_end)| outer < start && end <= outer_end), "{start}");
+                open.push((*start, *end));
+            }
+            assert!(slices.is_sorted_by_key(|(start, _)| start), "in order of time");
+        }
+        let ends =
+            |ph| of(ph).into_iter().map(|e| (e["id"].as_u64().unwrap(), e)).collect::<BTreeMap<_, _>>();
+        let (starts, finishes) = (ends("s"), ends("f"));
+        assert_eq!(starts.len(), of("s").len(), "an id of its own for each");
+        assert!(starts.keys().eq(finishes.keys()));
+        for (id, start) in &starts {
+            let finish = finishes[id];
+            assert!(ns(&start["ts"]) < ns(&finish["ts"]), "{start} {finish}");
+            assert_eq!(
+                (&start["name"], &start["cat"], &finish["bp"]),
+                (&finish["name"], &finish["cat"], &"e".into())
+            );
+            for touch in [start, &finish] {
+                let (at, slices) = (ns(&touch["ts"]), &tracks[&touch["tid"].as_u64().unwrap()]);
+                assert!(slices.iter().any(|(start, end)| *start < at && at < *end), "{touch}");
+            }
+        }
+        events
+    }
+
+    /// The names of the slices that arrows join.
+    fn arrows(events: &[Value]) -> Vec<(String, String)> {
+        let at = |event: &Value| event["ts"].as_f64().unwrap();
+        let name = |touch: &Value| {
+            let inside = |slice: &&Value| {
+                slice["ph"] == "X"
+                    && slice["tid"] == touch["tid"]
+                    && at(slice) < at(touch)
+                    && at(touch) < at(slice) + slice["dur"].as_f64().unwrap()
+            };
+            events.iter().rfind(inside).unwrap()["name"].as_str().unwrap().to_owned()
+        };
+        let of = |ph: &'static str| events.iter().filter(move |event| event["ph"] == ph);
+        of("s").zip(of("f")).map(|(start, finish)| (name(start), name(finish))).collect()
+    }
+
+    #[test]
+    fn arrows_lead_from_the_doorbell_to_the_interrupt() {
+        let source = SourceId::new(0, 3, 0);
+        let initiator = Initiator::Pci { segment: 0, source };
+        let dma = |address, len, access, outcome| TraceEvent::Dma {
+            initiator,
+            address: Iova(address),
+            len,
+            access,
+            outcome,
+            done: len,
+        };
+        let fetch = |table| TraceEvent::Fetch { unit: "vtd", table, address: Pa(0x1000), words: [1, 0] };
+        let mut out = Vec::new();
+        let mut sink = Perfetto::new(&mut out);
+        let doorbell = TraceEvent::Bar {
+            source,
+            model: "exerciser",
+            bar: 0,
+            offset: 0x1c,
+            len: 4,
+            value: 1,
+            write: true,
+        };
+        sink.record(Time(100), &doorbell);
+        sink.record(Time(1100), &fetch("root entry"));
+        let translation = TraceEvent::Translation {
+            unit: "vtd",
+            initiator,
+            iova: Iova(0x5000),
+            pa: Pa(0x2000),
+            cached: false,
+        };
+        sink.record(Time(1100), &translation);
+        sink.record(Time(1100), &dma(0x5000, 64, Access::Read, Outcome::Done));
+        sink.record(Time(1100), &fetch("interrupt entry"));
+        sink.record(Time(1100), &dma(0xfee0_0000, 4, Access::Write, Outcome::Done));
+        sink.record(Time(1100), &TraceEvent::Interrupt { address: 0xfee0_0000, data: 0x41 });
+        sink.record(Time(1200), &dma(0x6000, 8, Access::Write, Outcome::Abort(Abort::Ur)));
+        let fault = TraceEvent::Fault {
+            unit: "vtd",
+            source,
+            reason: 5,
+            what: "no write permission",
+            address: 0x6000,
+            fate: "recorded",
+        };
+        sink.record(Time(1200), &fault);
+        sink.record(Time(1200), &TraceEvent::Interrupt { address: 0xfee0_0000, data: 0x42 });
+        sink.finish().unwrap();
+        let events = events(&out);
+        let expected = [
+            ("write exerciser+0x1c", "read 64 bytes"),
+            ("read 64 bytes", "translate"),
+            ("read 64 bytes", "write 4 bytes"),
+            ("write 4 bytes", "table reads"),
+            ("table reads", "interrupt, vector 0x41"),
+            ("write 4 bytes", "write 8 bytes"),
+            ("write 8 bytes", "fault 05h"),
+            ("fault 05h", "interrupt, vector 0x42"),
+        ];
+        let expected = expected.map(|(from, to)| (from.to_owned(), to.to_owned()));
+        assert_eq!(arrows(&events), expected);
+        let first = events.iter().find(|event| event["ph"] == "X").unwrap();
+        assert_eq!((first["ts"].as_f64(), first["tid"].as_u64()), (Some(0.1), Some(1)));
+        let names: Vec<_> = events
+            .iter()
+            .filter(|e| e["name"] == "thread_name")
+            .map(|e| e["args"]["name"].as_str())
+            .collect();
+        let expected = ["vCPU", "device 00:03.0", "IOMMU", "invalidation queue"].map(Some);
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn an_empty_trace_is_valid() {
+        let mut out = Vec::new();
+        Perfetto::new(&mut out).finish().unwrap();
+        assert_eq!(events(&out).iter().filter(|event| event["ph"] != "M").count(), 0);
+    }
+
+    /// A sink that others can read after the machine had it.
+    #[derive(Clone, Default)]
+    struct Shared(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(data)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_whole_run_is_a_valid_trace() {
+        let config = MachineConfig {
+            iommu: Some("vtd-legacy".parse().unwrap()),
+            memory: "64M".parse().unwrap(),
+            devices: vec!["exerciser".parse().unwrap(), "edu".parse().unwrap()],
+            ..MachineConfig::default()
+        };
+        let out = Shared::default();
+        let mut machine = Machine::new(&config).unwrap();
+        machine.assign_resources().unwrap();
+        machine.set_trace(Some(Box::new(Perfetto::new(out.clone()))));
+        let options = Options { command_line: "cache=retain", limit: Time(60_000_000_000) };
+        let program = |hw: &mut hosted::Hosted<'_>| guests::programs::run("vtd_dma", hw).unwrap();
+        let mut finished = hosted::run(machine, options, &mut |_| {}, program);
+        assert_eq!(finished.ending, Ending::Exited(0));
+        finished.machine.set_trace(None).unwrap().finish().unwrap();
+        let events = events(&out.0.lock().unwrap());
+        assert!(events.len() > 1000, "{}", events.len());
+    }
+}

@@ -1,0 +1,386 @@
+//! Traces for the Perfetto UI, in Chrome's trace-event JSON, which that UI opens.
+//!
+//! Tracks: the processor (accesses to registers and BARs, and the interrupts it gets), each device
+//! (DMA), the IOMMU (translations with their table reads, faults, invalidations) and its invalidation
+//! queue. Arrows lead from the access that set a device off to its DMA, on to the device's next DMA,
+//! from a DMA to its translations, from a doorbell to the queue entries, and from what caused an
+//! interrupt to the interrupt.
+//!
+//! A machine does much at one instant of its time. To be seen, what happens at one instant is spread
+//! over the nanoseconds after it, a few for each event, in order. So a slice may stand late against
+//! machine time, but never before one that it follows; the exact time is in its `machine_time_ns`.
+//!
+//! An arrow is two flow events with an id of their own. Its start is written when its end is known,
+//! with the earlier time stamp, which the format permits: readers sort. So every start has its end.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::{self, Write};
+
+use devices::addr::SourceId;
+use devices::events::Time;
+use devices::fabric::{Access, Outcome, is_message};
+use devices::trace::TraceEvent;
+use serde_json::{Value, json};
+
+use super::Sink;
+
+/// The one process of the trace: the machine.
+const PID: u32 = 1;
+/// Nanoseconds of display for an event: its arrows touch it in the middle.
+const EVENT: u64 = 2;
+/// Steps of translations that wait for their DMA at most; more are shown without it.
+const MAX_STEPS: usize = 4096;
+/// Interrupt messages of devices on their way to the processor at most.
+const MAX_MESSAGES: usize = 1024;
+
+/// A row of the display.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Track {
+    Processor,
+    Iommu,
+    Queue,
+    Device(SourceId),
+}
+
+impl Track {
+    /// The thread id that stands for it.
+    fn id(self) -> u32 {
+        match self {
+            Self::Processor => 1,
+            Self::Iommu => 2,
+            Self::Queue => 3,
+            Self::Device(source) => 0x1_0000 + u32::from(source.0),
+        }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Processor => "vCPU".to_owned(),
+            Self::Iommu => "IOMMU".to_owned(),
+            Self::Queue => "invalidation queue".to_owned(),
+            Self::Device(source) => format!("device {source}"),
+        }
+    }
+}
+
+/// Where an arrow can touch a slice.
+#[derive(Clone, Copy, Debug)]
+struct Anchor {
+    track: Track,
+    at: u64,
+}
+
+impl Anchor {
+    /// On the slice that starts at `start`, before any slice inside it.
+    fn of(track: Track, start: u64) -> Self {
+        Self { track, at: start + EVENT / 2 }
+    }
+}
+
+/// What the IOMMU did for a DMA that is not over.
+#[derive(Debug)]
+struct Walk {
+    start: u64,
+    /// Table reads: start, table, details.
+    fetches: Vec<(u64, &'static str, Value)>,
+    /// How it ended, if it has: end, name, details.
+    end: Option<(u64, String, Value)>,
+}
+
+/// A trace for the Perfetto UI, written to a file or stream.
+#[derive(Debug)]
+pub struct Perfetto<W> {
+    out: W,
+    error: Option<io::Error>,
+    begun: bool,
+    now: Time,
+    /// The next free nanosecond of the display.
+    clock: u64,
+    flows: u64,
+    tracks: BTreeSet<Track>,
+    /// Start of the DMA under way, which is told of at its end.
+    dma: Option<u64>,
+    walks: Vec<Walk>,
+    /// Steps in `walks`.
+    steps: usize,
+    /// What the next DMA of each device follows from.
+    devices: BTreeMap<SourceId, Anchor>,
+    /// What the next queue entry follows from.
+    queue: Option<Anchor>,
+    /// Messages of devices that have not reached the processor.
+    messages: VecDeque<Anchor>,
+    /// What an interrupt of another origin follows from.
+    cause: Option<Anchor>,
+}
+
+impl<W: Write> Perfetto<W> {
+    /// A trace on `out`, which should be buffered.
+    pub fn new(out: W) -> Self {
+        Self {
+            out,
+            error: None,
+            begun: false,
+            now: Time::default(),
+            clock: 0,
+            flows: 0,
+            tracks: BTreeSet::new(),
+            dma: None,
+            walks: Vec::new(),
+            steps: 0,
+            devices: BTreeMap::new(),
+            queue: None,
+            messages: VecDeque::new(),
+            cause: None,
+        }
+    }
+
+    /// Takes the next place of the display.
+    fn place(&mut self) -> u64 {
+        let start = self.clock.max(self.now.0);
+        self.clock = start + EVENT;
+        start
+    }
+
+    fn write(&mut self, event: &Value) {
+        if self.error.is_some() {
+            return;
+        }
+        let before = if std::mem::replace(&mut self.begun, true) { ",\n" } else { "{\"traceEvents\":[\n" };
+        self.error = write!(self.out, "{before}{event}").err();
+    }
+
+    fn name_track(&mut self, track: Track) {
+        if !self.tracks.insert(track) {
+            return;
+        }
+        if self.tracks.len() == 1 {
+            let args = json!({ "name": "machine" });
+            self.write(&json!({ "ph": "M", "pid": PID, "name": "process_name", "args": args }));
+        }
+        let args = json!({ "name": track.name() });
+        let tid = track.id();
+        self.write(&json!({ "ph": "M", "pid": PID, "tid": tid, "name": "thread_name", "args": args }));
+        let args = json!({ "sort_index": tid });
+        self.write(&json!({ "ph": "M", "pid": PID, "tid": tid, "name": "thread_sort_index", "args": args }));
+    }
+
+    fn slice(&mut self, track: Track, start: u64, end: u64, name: &str, mut args: Value) -> Anchor {
+        self.name_track(track);
+        args["machine_time_ns"] = self.now.0.into();
+        self.write(&json!({
+            "ph": "X", "pid": PID, "tid": track.id(), "ts": microseconds(start),
+            "dur": microseconds(end - start), "name": name, "cat": "iommulator", "args": args,
+        }));
+        Anchor::of(track, start)
+    }
+
+    /// A slice of its own.
+    fn event(&mut self, track: Track, name: &str, args: Value) -> Anchor {
+        let start = self.place();
+        self.slice(track, start, start + EVENT, name, args)
+    }
+
+    fn arrow(&mut self, from: Option<Anchor>, to: Anchor) {
+        let Some(from) = from else { return };
+        self.flows += 1;
+        let end = |ph: &str, Anchor { track, at }| {
+            json!({
+                "ph": ph, "pid": PID, "tid": track.id(), "ts": microseconds(at),
+                "name": "causes", "cat": "iommulator", "id": self.flows,
+            })
+        };
+        let (start, mut end) = (end("s", from), end("f", to));
+        // The end belongs to the slice that it lies in, not to the next one.
+        end["bp"] = "e".into();
+        self.write(&start);
+        self.write(&end);
+    }
+
+    /// The walk under way.
+    fn walk(&mut self) -> &mut Walk {
+        if self.steps >= MAX_STEPS {
+            self.flush();
+        }
+        if self.dma.is_none() {
+            self.dma = Some(self.place());
+        }
+        if self.walks.last().is_none_or(|walk| walk.end.is_some()) {
+            let start = self.place();
+            self.walks.push(Walk { start, fetches: Vec::new(), end: None });
+        }
+        self.steps += 1;
+        let last = self.walks.len() - 1;
+        &mut self.walks[last]
+    }
+
+    fn fetch(&mut self, table: &'static str, args: Value) {
+        self.walk();
+        let at = self.place();
+        if let Some(walk) = self.walks.last_mut() {
+            walk.fetches.push((at, table, args));
+        }
+    }
+
+    fn end_walk(&mut self, name: String, args: Value) {
+        self.walk();
+        let end = self.place();
+        if let Some(walk) = self.walks.last_mut() {
+            walk.end = Some((end, name, args));
+        }
+    }
+
+    /// Writes the walks of a DMA, if it is known, or of something that was none.
+    fn write_walks(&mut self, dma: Option<Anchor>) -> Option<Anchor> {
+        self.steps = 0;
+        let mut last = None;
+        for Walk { start, fetches, end } in std::mem::take(&mut self.walks) {
+            let after = fetches.last().map_or(start + EVENT, |(at, ..)| at + EVENT);
+            let (end, name, args) = end.unwrap_or((after, "table reads".to_owned(), json!({})));
+            let anchor = self.slice(Track::Iommu, start, end.max(after), &name, args);
+            for (at, table, args) in fetches {
+                self.slice(Track::Iommu, at, at + EVENT, table, args);
+            }
+            self.arrow(dma, anchor);
+            last = Some(anchor);
+        }
+        last
+    }
+
+    /// Gives up waiting for a DMA.
+    fn flush(&mut self) {
+        self.dma = None;
+        if let Some(last) = self.write_walks(None) {
+            self.cause = Some(last);
+        }
+    }
+
+    fn finish_dma(&mut self, source: SourceId, name: &str, args: Value, message: bool) {
+        let start = self.dma.take().unwrap_or_else(|| self.place());
+        // After its last walk.
+        let end = if self.walks.is_empty() { start + EVENT } else { self.place() };
+        let anchor = self.slice(Track::Device(source), start, end, name, args);
+        let before = self.devices.insert(source, anchor);
+        self.arrow(before, anchor);
+        let remapped = self.write_walks(Some(anchor));
+        self.cause = Some(anchor);
+        if message && self.messages.len() < MAX_MESSAGES {
+            self.messages.push_back(remapped.unwrap_or(anchor));
+        }
+    }
+
+    fn other(&mut self, event: &TraceEvent) {
+        let text = event.to_string();
+        match event {
+            TraceEvent::RegisterRead { register, value, .. } => {
+                let args = json!({ "value": hex((*value).into()), "text": text });
+                self.event(Track::Processor, &format!("read {register}"), args);
+            }
+            TraceEvent::RegisterWrite { register, value, .. } => {
+                let args = json!({ "value": hex((*value).into()), "text": text });
+                let anchor = self.event(Track::Processor, &format!("write {register}"), args);
+                if *register == "IQT_REG" {
+                    self.queue = Some(anchor);
+                }
+                self.cause = Some(anchor);
+            }
+            TraceEvent::Bar { source, model, offset, value, write, .. } => {
+                let name = format!("{} {model}+{offset:#x}", if *write { "write" } else { "read" });
+                let args = json!({ "value": hex(*value), "text": text });
+                let anchor = self.event(Track::Processor, &name, args);
+                if *write {
+                    self.devices.insert(*source, anchor);
+                    self.cause = Some(anchor);
+                }
+            }
+            TraceEvent::QueueEntry { kind, words: [low, high], .. } => {
+                let args = json!({ "words": [hex(*low), hex(*high)], "text": text });
+                let anchor = self.event(Track::Queue, kind, args);
+                let before = self.queue.replace(anchor);
+                self.arrow(before, anchor);
+                self.cause = Some(anchor);
+            }
+            TraceEvent::Invalidation { .. } => {
+                let anchor = self.event(Track::Iommu, "invalidate", json!({ "text": text }));
+                self.arrow(self.cause, anchor);
+            }
+            TraceEvent::Fault { source, reason, .. } => {
+                let name = format!("fault {reason:02x}h");
+                let anchor = self.event(Track::Iommu, &name, json!({ "text": text }));
+                self.arrow(self.devices.get(source).copied(), anchor);
+                self.cause = Some(anchor);
+            }
+            TraceEvent::Interrupt { address, data } => {
+                let name = format!("interrupt, vector {:#x}", data & 0xff);
+                let args = json!({ "address": hex(*address), "data": hex((*data).into()) });
+                let anchor = self.event(Track::Processor, &name, args);
+                let from = self.messages.pop_front().or(self.cause);
+                self.arrow(from, anchor);
+            }
+            TraceEvent::Line { .. } => {
+                let anchor = self.event(Track::Processor, &text, json!({}));
+                self.arrow(self.cause, anchor);
+            }
+            TraceEvent::Unclaimed { .. } => {
+                self.event(Track::Processor, "nobody there", json!({ "text": text }));
+            }
+            // They are told of with their DMA.
+            TraceEvent::Fetch { .. } | TraceEvent::Translation { .. } | TraceEvent::Dma { .. } => {}
+        }
+    }
+}
+
+impl<W: Write + Send> Sink for Perfetto<W> {
+    fn record(&mut self, time: Time, event: &TraceEvent) {
+        self.now = time;
+        match event {
+            TraceEvent::Fetch { table, address, words: [low, high], .. } => {
+                self.fetch(table, json!({ "address": hex(address.0), "words": [hex(*low), hex(*high)] }));
+            }
+            TraceEvent::Translation { iova, pa, cached, .. } => {
+                let name = if *cached { "IOTLB hit" } else { "translate" };
+                self.end_walk(name.to_owned(), json!({ "iova": hex(iova.0), "pa": hex(pa.0) }));
+            }
+            // A fault comes after its DMA, unless it is suppressed, which the walker says at once.
+            TraceEvent::Fault { fate, .. } if fate.starts_with("suppressed") => {
+                self.end_walk("fault, suppressed".to_owned(), json!({ "text": event.to_string() }));
+            }
+            TraceEvent::Dma { initiator, address, len, access, outcome, done } => {
+                let what = match access {
+                    Access::Read => "read",
+                    Access::Write => "write",
+                    Access::Atomic => "atomic",
+                };
+                let name = format!("{what} {len} bytes");
+                let text = outcome.to_string();
+                let args = json!({ "iova": hex(address.0), "outcome": text, "done": done });
+                let message = is_message(address.0) && *access == Access::Write && *outcome == Outcome::Done;
+                self.finish_dma(initiator.source(), &name, args, message);
+            }
+            _ => {
+                self.flush();
+                self.other(event);
+            }
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.flush();
+        for track in [Track::Processor, Track::Iommu, Track::Queue] {
+            self.name_track(track);
+        }
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => self.out.write_all(b"\n]}\n").and_then(|()| self.out.flush()),
+        }
+    }
+}
+
+/// The unit of time stamps, with nanoseconds as decimals: exact up to 104 days.
+fn microseconds(ns: u64) -> f64 {
+    ns as f64 / 1000.0
+}
+
+/// A number as people read it, and in full: readers of JSON keep only 53 bits of one.
+fn hex(value: u64) -> String {
+    format!("{value:#x}")
+}

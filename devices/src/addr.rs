@@ -1,8 +1,10 @@
 //! Addresses and identities as types that never mix.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// Bytes in the smallest page of every supported format.
 pub const PAGE_SIZE: u64 = 4096;
@@ -101,6 +103,30 @@ impl fmt::Debug for SourceId {
     }
 }
 
+/// Text that is no requester id.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("'{0}' is no PCI function; write bus:device.function in hexadecimal, such as 00:04.0")]
+pub struct ParseSourceIdError(String);
+
+impl FromStr for SourceId {
+    type Err = ParseSourceIdError;
+
+    /// `bb:dd.f` in hexadecimal, with or without the segment `0000:` before it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = |digits: &str, last: u8| {
+            let valid = (1..=2).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
+            let number = u8::from_str_radix(digits, 16).ok().filter(|_| valid)?;
+            (number <= last).then_some(number)
+        };
+        let parse = || {
+            let (bus, rest) = text.strip_prefix("0000:").unwrap_or(text).split_once(':')?;
+            let (device, function) = rest.split_once('.')?;
+            Some(Self::new(number(bus, 0xff)?, number(device, 0x1f)?, number(function, 7)?))
+        };
+        parse().ok_or_else(|| ParseSourceIdError(text.to_owned()))
+    }
+}
+
 /// A process address space id, 20 bits [PCIe 6.20].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -118,5 +144,24 @@ impl Pasid {
     /// The number.
     pub const fn get(self) -> u32 {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requester_ids_are_read_as_they_are_written() {
+        for (text, id) in [("00:03.0", 0x18), ("ff:1f.7", 0xffff), ("0000:01:02.3", 0x113), ("1:2.3", 0x113)]
+        {
+            assert_eq!(text.parse(), Ok(SourceId(id)), "{text}");
+        }
+        for text in
+            ["", "3.0", "00:20.0", "00:03.8", "00:03", "100:00.0", "00:+3.0", "0001:00:03.0", "00:ä.0"]
+        {
+            let error = text.parse::<SourceId>().unwrap_err().to_string();
+            assert!(error.contains("such as 00:04.0"), "{text}: {error}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! driver it is makes no difference to any model.
 
 pub mod config;
+pub mod control;
 pub mod exit;
 pub mod hosted;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]

@@ -88,6 +88,13 @@ fn wrong_options_are_told_apart_from_a_host_that_lacks_something() {
         (&["qtest"], 2, "--socket"),
         (&["qtest", "--socket", "/nonexistent/socket"], 3, "cannot connect to /nonexistent/socket"),
         (
+            &["run", "vtd_dma", "--cpu", "hosted", "--control", "/nonexistent/socket"],
+            3,
+            "cannot listen on /nonexistent/socket",
+        ),
+        (&["run", "vtd_dma", "--hold"], 2, "--control"),
+        (&["explain", "--source", "00:04.0", "--address", "0"], 2, "--script"),
+        (
             &["run", "/nonexistent/image"],
             3,
             "cannot read the image /nonexistent/image; built-in guests: vtd_dma",
@@ -153,4 +160,112 @@ fn a_script_on_a_socket_is_served() {
     assert_eq!(answers.next().unwrap().unwrap(), "OK 0x0000000000000005");
     drop((stream, answers));
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Maps page 0x5000 of 00:04.0 to 0x200000 for reads: root, context, three levels of tables; SRTP
+/// and TE. The tables of VT-d are at 0x1000, its registers at 0xfed90000.
+const READ_ONLY_PAGE: &str = "\
+# One page that may be read.
+writeq 0x1000 0x2001
+writeq 0x2200 0x3001
+writeq 0x2208 0x701
+writeq 0x3000 0x4003
+writeq 0x4000 0x5003
+
+writeq 0x5028 0x200001
+writeq 0xfed90020 0x1000
+writel 0xfed90018 0x40000000
+writel 0xfed90018 0x80000000
+";
+
+const EXPLAIN: [&str; 7] =
+    ["explain", "--iommu", "vtd-legacy", "--device", "edu,addr=04.0", "--source", "00:04.0"];
+
+#[test]
+fn a_script_is_explained_down_to_the_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script");
+    std::fs::write(&script, READ_ONLY_PAGE).unwrap();
+    let explain = |more: &[&str]| {
+        let args = [&EXPLAIN[..], &["--script", script.to_str().unwrap()], more].concat();
+        let output = iommulator(&args);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), errors)
+    };
+    let (code, text, _) = explain(&["--address", "0x5010", "--write"]);
+    assert_eq!(code, Some(0));
+    for part in [
+        "00:04.0 writes 4 bytes at 0x5010\n",
+        "\ncontext entry at 0x2200 = 0x0000000000000701 0x0000000000003001\n",
+        "\nSS-PTE at 0x5028 = 0x0000000000200001\n",
+        "        1  w          0x0   <== decides\n",
+        "\nresult: aborted (UR): fault 05h, LGN.2, no write permission [VT-d 7.1.3]",
+        "\nnote: Bus Master Enable is clear in 00:04.0",
+    ] {
+        assert!(text.contains(part), "{part:?} is missing in {text}");
+    }
+    let (_, json, _) = explain(&["--address", "0x5010", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["answer"]["address"], "0x200010");
+    assert_eq!(json["answer"]["write"], false);
+    for (more, code, message) in [
+        (&["--address", "0x5ffe"][..], 2, "crosses the end of a page, 2 bytes on"),
+        (&["--address", "0", "--write", "--atomic"], 2, "cannot be used with"),
+        (&["--address", "0", "--pasid", "0x100000"], 2, "at most 0xfffff"),
+        (&["--address", "0", "--state", "file"], 2, "cannot be used with"),
+        (&["--address", "x"], 2, "expected a number such as 0x1000"),
+    ] {
+        let (status, _, errors) = explain(more);
+        assert_eq!(status, Some(code), "{errors}");
+        assert!(errors.contains(message), "{errors}");
+    }
+    std::fs::write(&script, "\nwriteq 0x1000\n").unwrap();
+    let (code, _, errors) = explain(&["--address", "0"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("script:2: 'writeq 0x1000' was answered with FAIL missing argument"), "{errors}");
+}
+
+#[test]
+fn a_run_is_controlled_saved_and_explained_later() {
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::net::UnixStream;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (socket, state) = (folder.path().join("socket"), folder.path().join("state.json"));
+    let trace = folder.path().join("trace.json");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_iommulator"))
+        .args(["run", "vtd_dma", "--cpu", "hosted", "--device", "exerciser", "--memory", "64M"])
+        .args(["--iommu", "vtd-legacy", "--hold", "--control", socket.to_str().unwrap()])
+        .args(["--trace", &format!("perfetto:{}", trace.display())])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The last message before the machine is held.
+    let mut messages = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(messages.any(|line| line.unwrap().contains("waiting for quit")));
+    let mut stream = UnixStream::connect(&socket).unwrap();
+    let mut answers = BufReader::new(stream.try_clone().unwrap()).lines();
+    let mut ask = |line: &str| -> Vec<String> {
+        stream.write_all(format!("{line}\n").as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        while answer.last().is_none_or(|line: &String| !line.starts_with("ok") && !line.starts_with("error"))
+        {
+            answer.push(answers.next().unwrap().unwrap());
+        }
+        answer
+    };
+    let live = ask("explain 00:01.0 0x5000 write");
+    assert_eq!(live[0], "00:01.0 writes 4 bytes at 0x5000");
+    assert_eq!(ask(&format!("save {}", state.display())), ["ok"]);
+    assert_eq!(ask("trace off"), ["ok"]);
+    assert_eq!(ask("quit"), ["ok"]);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!socket.exists());
+    let trace: serde_json::Value = serde_json::from_slice(&std::fs::read(trace).unwrap()).unwrap();
+    assert!(trace["traceEvents"].as_array().unwrap().len() > 1000);
+    let later = ["explain", "--state", state.to_str().unwrap(), "--source", "00:01.0"];
+    let output = iommulator(&[&later[..], &["--address", "0x5000", "--write"]].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().collect::<Vec<_>>(), live[..live.len() - 1]);
 }

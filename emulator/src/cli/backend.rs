@@ -1,9 +1,11 @@
 //! What runs a guest: the choice, and the run.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use emulator::control::Server;
 use emulator::exit::Exit;
 use emulator::hosted::{self, Ending};
 use emulator::machine::Machine;
@@ -96,19 +98,20 @@ impl BackendArgs {
         Ok(chosen)
     }
 
-    /// Runs the guest to its end on a machine with resources assigned; returns the machine and the
-    /// guest's exit value.
+    /// Runs the guest to its end on a machine with resources assigned, serving `control` meanwhile;
+    /// returns the machine and the guest's exit value, which is 0 where a client ended the run.
     pub fn run(
         &self,
         backend: Backend,
         machine: Machine,
         guest: &Guest,
+        control: &mut Option<Server>,
         console: impl FnMut(&[u8]) + Send + 'static,
     ) -> (Machine, Result<u32, Failure>) {
         let timeout = Duration::from_secs(self.timeout);
         match backend {
-            Backend::Kvm => kvm::run(machine, guest, timeout, console),
-            Backend::Hosted(program) => run_hosted(machine, guest, program, timeout, console),
+            Backend::Kvm => kvm::run(machine, guest, timeout, control, console),
+            Backend::Hosted(program) => run_hosted(machine, guest, program, timeout, control, console),
         }
     }
 }
@@ -118,16 +121,22 @@ fn run_hosted(
     guest: &Guest,
     program: &str,
     timeout: Duration,
+    control: &mut Option<Server>,
     mut console: impl FnMut(&[u8]),
 ) -> (Machine, Result<u32, Failure>) {
     // A day of nanoseconds fits.
     let limit = machine.now().after(timeout.as_nanos() as u64);
     let options = hosted::Options { command_line: &guest.command_line, limit };
-    let finished = hosted::run(machine, options, &mut console, |hw| {
+    let mut service = |machine: &mut Machine| match control {
+        Some(server) => server.serve(machine),
+        None => ControlFlow::Continue(()),
+    };
+    let finished = hosted::run_with(machine, options, &mut console, &mut service, |hw| {
         guests::programs::run(program, hw).unwrap_or(guests::programs::FAILED)
     });
     let result = match finished.ending {
         Ending::Exited(value) => Ok(value),
+        Ending::Stopped => Ok(0),
         Ending::TimedOut => {
             let seconds = timeout.as_secs();
             let why = format!("the guest did not end within {seconds} s of machine time; raise --timeout");
@@ -139,6 +148,7 @@ fn run_hosted(
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod kvm {
+    use emulator::control::Controlled;
     use emulator::kvm::{self, Limits};
     use emulator::machine::layout;
     use firmware::boot::{self, BootConfig};
@@ -153,6 +163,7 @@ mod kvm {
         machine: Machine,
         guest: &Guest,
         timeout: Duration,
+        control: &mut Option<Server>,
         console: impl FnMut(&[u8]) + Send + 'static,
     ) -> (Machine, Result<u32, Failure>) {
         let config = BootConfig {
@@ -164,9 +175,20 @@ mod kvm {
             Ok(boot) => boot,
             Err(error) => return (machine, Err(Failure { exit: Exit::Usage, error: error.into() })),
         };
-        let finished = kvm::run(machine, &boot, Limits { timeout }, console);
-        let result = finished.end.map_err(|error| Failure { exit: error.exit(), error: error.into() });
-        (finished.platform, result)
+        let limits = Limits { timeout };
+        let (machine, end) = match control.take() {
+            None => {
+                let finished = kvm::run(machine, &boot, limits, console);
+                (finished.platform, finished.end)
+            }
+            Some(server) => {
+                let finished = kvm::run(Controlled::new(machine, server), &boot, limits, console);
+                let (machine, server) = finished.platform.into_parts();
+                *control = Some(server);
+                (machine, finished.end)
+            }
+        };
+        (machine, end.map_err(|error| Failure { exit: error.exit(), error: error.into() }))
     }
 }
 
@@ -183,6 +205,7 @@ mod kvm {
         machine: Machine,
         _: &Guest,
         _: Duration,
+        _: &mut Option<Server>,
         _: impl FnMut(&[u8]) + Send + 'static,
     ) -> (Machine, Result<u32, Failure>) {
         (machine, Err(Failure { exit: Exit::Environment, error: absent() }))

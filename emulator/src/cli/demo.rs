@@ -49,7 +49,7 @@ impl Demo {
         machine.set_trace(Some(Box::new(narrator.clone())));
         let console = narrator.clone();
         let (mut machine, result) =
-            self.backend.run(backend, machine, &guest, move |bytes| console.console(bytes));
+            self.backend.run(backend, machine, &guest, &mut None, move |bytes| console.console(bytes));
         trace::finish(&mut machine)?;
         let value = result?;
         match narrator.report().verdict() {

@@ -3,6 +3,7 @@
 mod backend;
 mod caps;
 mod demo;
+mod explain;
 mod machine;
 mod qtest;
 mod run;
@@ -32,6 +33,8 @@ enum Command {
     Caps(caps::Caps),
     /// Serve QEMU's qtest protocol
     Qtest(qtest::Qtest),
+    /// Say what a device's request would come to, entry by entry, and which bit decides
+    Explain(explain::Explain),
 }
 
 impl Cli {
@@ -42,6 +45,7 @@ impl Cli {
             Command::Run(run) => run.run(),
             Command::Caps(caps) => caps.run(),
             Command::Qtest(qtest) => qtest.run(),
+            Command::Explain(explain) => explain.run(),
         }
     }
 }

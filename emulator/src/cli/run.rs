@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use emulator::control::Server;
 use emulator::exit::Exit;
 use emulator::machine::Machine;
 
@@ -33,6 +34,41 @@ pub struct Run {
     append: String,
     #[command(flatten)]
     trace: TraceArgs,
+    #[command(flatten)]
+    control: ControlArgs,
+}
+
+#[derive(Debug, Args)]
+struct ControlArgs {
+    /// Listen on this UNIX socket for commands: explain, dma, save, trace, quit
+    ///
+    /// One command a line; 'help' lists them. Try: socat - UNIX-CONNECT:SOCKET
+    #[arg(long, value_name = "SOCKET")]
+    control: Option<PathBuf>,
+    /// With --control: when the guest has ended, keep its machine until a client says quit
+    #[arg(long, requires = "control")]
+    hold: bool,
+}
+
+impl ControlArgs {
+    fn bind(&self) -> Result<Option<Server>, Failure> {
+        let Some(path) = &self.control else { return Ok(None) };
+        let server = Server::bind(path).with_context(|| {
+            format!("cannot listen on {}; remove it if it is left over, or name another", path.display())
+        });
+        server.map(Some).or_exit(Exit::Environment)
+    }
+
+    fn finish(&self, server: Option<Server>, machine: &mut Machine) {
+        let Some(mut server) = server else { return };
+        if self.hold && !server.has_quit() {
+            eprintln!("iommulator: the guest has ended; waiting for quit on the control socket");
+            server.hold(machine);
+        } else if server.has_quit() {
+            eprintln!("iommulator: a client of the control socket ended the run");
+        }
+        server.release_trace(machine);
+    }
 }
 
 impl Run {
@@ -41,13 +77,15 @@ impl Run {
         let mut machine = Machine::new(&self.machine.config()).or_exit(Exit::Usage)?;
         machine.assign_resources().or_exit(Exit::Usage)?;
         let backend = self.backend.choose(&guest)?;
+        let mut control = self.control.bind()?;
         self.trace.start(&mut machine)?;
         let console = |bytes: &[u8]| {
             let mut out = io::stdout().lock();
             // A guest goes on when nobody listens any more.
             let _ = out.write_all(bytes).and_then(|()| out.flush());
         };
-        let (mut machine, result) = self.backend.run(backend, machine, &guest, console);
+        let (mut machine, result) = self.backend.run(backend, machine, &guest, &mut control, console);
+        self.control.finish(control, &mut machine);
         trace::finish(&mut machine)?;
         Ok(if result? == 0 { Exit::Success } else { Exit::GuestFailed })
     }

@@ -188,7 +188,7 @@ fn parse_options(
 }
 
 /// A number as C writes them: decimal, or hexadecimal after `0x`.
-fn parse_number(text: &str) -> Option<u64> {
+pub fn parse_number(text: &str) -> Option<u64> {
     let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => (digits, 16),
         None => (text, 10),

@@ -16,6 +16,7 @@
 mod tests;
 mod vectors;
 
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use devices::events::Time;
@@ -38,6 +39,8 @@ pub enum Ending {
     Exited(u32),
     /// Machine time reached the limit first.
     TimedOut,
+    /// The service between its calls stopped it.
+    Stopped,
 }
 
 /// A run that is over.
@@ -65,7 +68,19 @@ pub fn run(
     console: &mut dyn FnMut(&[u8]),
     program: impl FnOnce(&mut Hosted<'_>) -> u32,
 ) -> Finished {
-    let mut hosted = Hosted { machine, vectors: Vectors::default(), options, console };
+    run_with(machine, options, console, &mut |_| ControlFlow::Continue(()), program)
+}
+
+/// As [`run`], with a `service` that may look at the machine and change it between two calls of the
+/// program, and stops the program by breaking.
+pub fn run_with(
+    machine: Machine,
+    options: Options<'_>,
+    console: &mut dyn FnMut(&[u8]),
+    service: Service<'_>,
+    program: impl FnOnce(&mut Hosted<'_>) -> u32,
+) -> Finished {
+    let mut hosted = Hosted { machine, vectors: Vectors::default(), options, console, service };
     // A stop happens between two calls of the machine, so the machine is whole after it.
     let ending = match catch_unwind(AssertUnwindSafe(|| program(&mut hosted))) {
         Ok(value) => Ending::Exited(value),
@@ -76,6 +91,9 @@ pub fn run(
     };
     Finished { machine: hosted.machine, ending }
 }
+
+/// What is done between two calls of a program.
+pub type Service<'a> = &'a mut dyn FnMut(&mut Machine) -> ControlFlow<()>;
 
 /// The payload that unwinds a program's stack.
 struct Stop(Ending);
@@ -91,6 +109,7 @@ pub struct Hosted<'a> {
     vectors: Vectors,
     options: Options<'a>,
     console: &'a mut dyn FnMut(&[u8]),
+    service: Service<'a>,
 }
 
 impl Hosted<'_> {
@@ -101,6 +120,9 @@ impl Hosted<'_> {
     }
 
     fn pass(&mut self, until: Time) {
+        if (self.service)(&mut self.machine).is_break() {
+            stop(Ending::Stopped);
+        }
         let now = self.machine.advance(until);
         for interrupt in self.machine.take_interrupts() {
             if let Interrupt::Message { address, data } = interrupt {

@@ -44,6 +44,10 @@ pub(super) fn run<P: Platform>(
                 thread.stop();
                 break;
             }
+            State::Exited(value) => {
+                thread.stop();
+                return Ok(value);
+            }
             // Dropping the thread stops it.
             State::Failed(error) => return Err(error),
         }
@@ -66,6 +70,8 @@ enum State {
     Running,
     Ended,
     Deadline,
+    /// The platform asked to end, with this value, outside an exit of the processor.
+    Exited(u32),
     Failed(KvmError),
 }
 
@@ -106,6 +112,8 @@ impl<P: Platform> MutEventSubscriber for EventLoop<P> {
                 let Ok(mut board) = self.shared.board.lock() else { return };
                 if let Err(error) = board.timer_expired(&self.shared.vm) {
                     self.state = State::Failed(error);
+                } else if let Some(value) = board.platform.exit_request() {
+                    self.state = State::Exited(value);
                 }
             }
         }

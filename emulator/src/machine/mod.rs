@@ -10,6 +10,7 @@ mod assembly;
 mod bus;
 mod deliver;
 pub mod layout;
+mod probe;
 mod resources;
 mod state;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use crate::config::{ConfigError, MachineConfig};
 use crate::legacy::{DebugExit, Rtc, Serial};
 use crate::trace::Sink;
 pub use deliver::Interrupt;
+pub use probe::{Explained, ProbeError};
 pub use state::{MachineState, RestoreError};
 
 /// The remapping unit's number in the event queue.
@@ -118,6 +120,11 @@ impl Machine {
     /// Tells `sink` of everything from now on; `None` ends the trace.
     pub fn set_trace(&mut self, sink: Option<Box<dyn Sink>>) -> Option<Box<dyn Sink>> {
         std::mem::replace(&mut self.sink, sink)
+    }
+
+    /// Whether somebody is told of what happens.
+    pub fn is_traced(&self) -> bool {
+        self.sink.is_some()
     }
 }
 

@@ -28,6 +28,13 @@ pub struct MachineState {
     ram: Vec<Page>,
 }
 
+impl MachineState {
+    /// The machine that it is the state of.
+    pub fn config(&self) -> &MachineConfig {
+        &self.config
+    }
+}
+
 /// A page of RAM that is not all zero, in base64.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Page {

@@ -1,0 +1,110 @@
+//! The control socket: questions and orders to a machine while it runs.
+//!
+//! A UNIX stream socket for people and scripts (`socat - UNIX-CONNECT:PATH`). Clients are served one
+//! after another, each for as long as it stays. A command is a line of at most [`MAX_LINE`] bytes; its
+//! answer is any number of lines and then one that starts with `ok` or `error: `. Numbers are
+//! decimal, or hexadecimal after `0x`; data is hexadecimal without `0x`.
+//!
+//! | command | |
+//! |---|---|
+//! | `explain SOURCE ADDRESS [read\|write\|atomic] [translated] [len=N] [pasid=N] [data=N] [json]` | what such a request would come to, and why; nothing changes |
+//! | `dma DEVICE read ADDRESS LEN` | has a function (`00:01.0`, or the name of its model) read; answers `ok done DATA`, or how the request ended |
+//! | `dma DEVICE write ADDRESS LEN [BYTE]` | has it write LEN times BYTE, 0 if not given |
+//! | `save FILE` | writes the machine's state as JSON, on the emulator's side |
+//! | `trace on\|off` | continues or pauses the trace that the machine was started with |
+//! | `help` | lists the commands |
+//! | `quit` | ends the run |
+//!
+//! Commands run between two accesses of the guest, never inside one: a thread only moves lines, and
+//! whoever drives the machine calls [`Server::serve`] when it may be touched. Whoever may connect can
+//! write files as this process can, so only the user who runs it may.
+//!
+//! A run with a control socket is repeatable only as far as its clients are.
+
+mod command;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod platform;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use crate::machine::Machine;
+use crate::trace::Sink;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub use platform::Controlled;
+use socket::{Call, Socket};
+
+/// Bytes of one line at most.
+pub const MAX_LINE: usize = 4096;
+/// Bytes of one DMA at most.
+pub const MAX_DMA: usize = 4096;
+
+/// The server's end of the control socket.
+#[derive(Debug)]
+pub struct Server {
+    socket: Socket,
+    session: Session,
+}
+
+/// What commands leave behind.
+#[derive(Default)]
+struct Session {
+    /// The trace, while it is paused.
+    paused: Option<Box<dyn Sink>>,
+    quit: bool,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("paused", &self.paused.is_some()).field("quit", &self.quit).finish()
+    }
+}
+
+impl Server {
+    /// Listens at `path`, where nothing may be yet; the socket is gone when the server is.
+    ///
+    /// # Errors
+    /// Those of binding.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        Ok(Self { socket: Socket::bind(path)?, session: Session::default() })
+    }
+
+    /// Runs a command, if one is waiting. Breaks once a client has said `quit`.
+    pub fn serve(&mut self, machine: &mut Machine) -> ControlFlow<()> {
+        if let Some(call) = self.socket.waiting() {
+            self.answer(call, machine);
+        }
+        if self.session.quit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Runs commands until a client says `quit`.
+    pub fn hold(&mut self, machine: &mut Machine) {
+        while !self.session.quit
+            && let Some(call) = self.socket.wait()
+        {
+            self.answer(call, machine);
+        }
+    }
+
+    /// Whether a client has said `quit`.
+    pub fn has_quit(&self) -> bool {
+        self.session.quit
+    }
+
+    /// Gives a paused trace back to the machine, for whoever ends it.
+    pub fn release_trace(&mut self, machine: &mut Machine) {
+        if let Some(sink) = self.session.paused.take() {
+            machine.set_trace(Some(sink));
+        }
+    }
+
+    fn answer(&mut self, call: Call, machine: &mut Machine) {
+        let answer = command::run(&call.line, machine, &mut self.session);
+        // A client that has gone does not want to know.
+        let _ = call.reply.send(answer);
+    }
+}

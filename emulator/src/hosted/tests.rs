@@ -55,6 +55,27 @@ fn a_program_that_never_ends_is_stopped_by_machine_time() {
 }
 
 #[test]
+fn a_service_sees_the_machine_between_two_calls_and_may_stop_the_program() {
+    let config = MachineConfig { memory: "16M".parse::<MemorySize>().unwrap(), ..MachineConfig::default() };
+    let options = Options { command_line: "", limit: Time(10_000_000) };
+    let mut seen = Vec::new();
+    let mut service = |machine: &mut Machine| {
+        let mut byte = [0];
+        machine.read(0x20_0000, &mut byte);
+        seen.push(byte[0]);
+        if byte[0] == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let finished = run_with(Machine::new(&config).unwrap(), options, &mut |_| {}, &mut service, |hw| {
+        for value in 1..=9 {
+            hw.mem_write(0x20_0000, &[value]);
+        }
+        0
+    });
+    assert_eq!(finished.ending, Ending::Stopped);
+    assert_eq!(seen, [0, 1, 2], "before each call, and no call after the stop");
+}
+
+#[test]
 #[allow(clippy::panic)]
 fn a_panic_of_a_program_is_not_taken_for_an_end() {
     let result = catch_unwind(|| run_program(|_| resume_unwind(Box::new("broken"))));

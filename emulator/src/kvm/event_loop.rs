@@ -99,6 +99,13 @@ impl<P: Platform> MutEventSubscriber for EventLoop<P> {
                 self.state = State::Failed(failed(error));
             }
         }
+        // What is due already must not wait for the guest's first exit. If the lock is poisoned, ENDED
+        // comes.
+        if let Ok(mut board) = self.shared.board.lock()
+            && let Err(error) = board.settle(&self.shared.vm)
+        {
+            self.state = State::Failed(error);
+        }
     }
 
     fn process(&mut self, events: Events, _: &mut EventOps) {

@@ -3,6 +3,8 @@
 //! A host without one has to say so: IOMMULATOR_NO_KVM=1 turns each of these tests into the check
 //! that [`probe`] refuses.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 
 use devices::events::Time;
@@ -13,6 +15,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 use super::probe::elf_header;
 use super::*;
 use crate::config::MachineConfig;
+use crate::control::{Controlled, Server};
 use crate::machine::{Interrupt, Machine};
 
 const CODE: u64 = 0x1_0000;
@@ -170,6 +173,35 @@ fn the_probe_completes() {
     if kvm() {
         probe().unwrap();
     }
+}
+
+#[test]
+fn a_controlled_machine_is_served_even_if_its_guest_never_exits() {
+    if !kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let config = MachineConfig { memory: "4M".parse().unwrap(), ..Default::default() };
+    let machine = Machine::new(&config).unwrap();
+    let boot = load_guest(machine.memory(), |asm| {
+        let mut here = asm.create_label();
+        asm.set_label(&mut here)?;
+        asm.jmp(here)
+    });
+    let controlled = Controlled::new(machine, Server::bind(&path).unwrap());
+    let client = std::thread::spawn(move || {
+        let mut stream = UnixStream::connect(path).unwrap();
+        stream.write_all(b"trace on\nquit\n").unwrap();
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).unwrap();
+        answers
+    });
+    let Finished { platform, end } = run(controlled, &boot, LIMITS, |_| ());
+    assert_eq!(end.unwrap(), 0);
+    drop(platform);
+    let answers = client.join().unwrap();
+    assert_eq!(answers, "error: there is no trace; start the emulator with --trace\nok\n");
 }
 
 #[test]

@@ -11,7 +11,8 @@ pub struct MachineArgs {
     machine: MachineKind,
     /// IOMMU and its options, such as vtd-legacy,cache=tiny
     ///
-    /// Options: aw-bits=39|48|57, cache=retain|tiny|adversarial|off. Without this option DMA uses
+    /// Options: aw-bits=39|48|57, cache=retain|tiny|adversarial|off, compress-faults=on|off,
+    /// intremap=on|off. Without this option DMA uses
     /// physical addresses.
     #[arg(long, value_name = "PRESET[,KEY=VALUE…]")]
     iommu: Option<IommuSpec>,

@@ -24,10 +24,12 @@ impl FromStr for IommuSpec {
         let preset = text.split(',').next().unwrap_or_default();
         let mut unit =
             Config::preset(preset).ok_or_else(|| ConfigError::unknown("IOMMU", preset, Config::PRESETS))?;
-        parse_options(text, &["aw-bits", "cache"], |key, value| {
+        parse_options(text, &["aw-bits", "cache", "compress-faults", "intremap"], |key, value| {
             match key {
                 "aw-bits" => unit.address_width = address_width(value)?,
                 "cache" => unit.cache = policy(value)?,
+                "compress-faults" => unit.compress_faults = switch("compress-faults", value)?,
+                "intremap" => unit.interrupt_remapping = switch("intremap", value)?,
                 _ => return Ok(false),
             }
             Ok(true)
@@ -42,6 +44,14 @@ fn address_width(value: &str) -> Result<AddressWidth, ConfigError> {
         value: value.to_owned(),
         expected: "39, 48 or 57",
     })
+}
+
+fn switch(key: &'static str, value: &str) -> Result<bool, ConfigError> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(ConfigError::Value { key, value: value.to_owned(), expected: "on or off" }),
+    }
 }
 
 fn policy(value: &str) -> Result<Policy, ConfigError> {

@@ -3,6 +3,7 @@
 pub mod addr;
 pub mod events;
 pub mod fabric;
+pub mod ioapic;
 pub mod iommu;
 pub mod mem;
 pub mod register;

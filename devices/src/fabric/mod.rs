@@ -44,7 +44,7 @@ pub enum Initiator {
     },
     /// An I/O APIC.
     IoApic {
-        /// Requester id, as the DRHD's device scope names it [VT-d 8.3.1.1].
+        /// Requester id, as the DRHD's device scope names it [VT-d 8.3.1].
         source: SourceId,
         /// Whether interrupt remapping compares the requester id with what its entry wants.
         ///

@@ -6,6 +6,7 @@ pub mod fabric;
 pub mod ioapic;
 pub mod iommu;
 pub mod mem;
+pub mod pic;
 pub mod register;
 pub mod trace;
 pub mod vtd;

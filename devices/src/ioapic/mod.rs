@@ -144,14 +144,14 @@ impl IoApic {
     }
 
     /// A processor broadcast the end of the interrupt `vector`, or software wrote it to the EOI
-    /// register: every level-triggered entry of this vector may send again [ICH10 13.5.4].
+    /// register: every entry of this vector may send its level again [ICH10 13.5.4].
     ///
     /// The vector is the redirection entry's. Behind remapping a processor broadcasts the vector of
     /// the interrupt entry, so software keeps the two equal or uses the EOI register [VT-d 5.1].
     pub fn eoi(&mut self, vector: u8, fx: &mut Effects) {
         for pin in 0..PINS {
             let entry = self.state.entries[pin];
-            if entry.level_sensitive() && entry.vector() == vector {
+            if entry.vector() == vector {
                 self.state.entries[pin] = entry.with_remote_irr(false);
                 self.send_if_pending(pin, fx);
             }

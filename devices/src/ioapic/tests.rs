@@ -221,23 +221,24 @@ fn an_edge_is_sent_once_and_lost_while_masked() {
 fn a_level_is_sent_again_after_each_eoi_while_it_lasts() {
     let by_broadcast: fn(&mut Rig, u8) = |rig, vector| rig.eoi(vector);
     let by_register: fn(&mut Rig, u8) = |rig, vector| rig.w32(0x40, u32::from(vector));
-    for end in [by_broadcast, by_register] {
+    // Lowest priority has levels too.
+    for (end, low) in [(by_broadcast, LEVEL), (by_register, LEVEL), (by_register, LEVEL | 0x100)] {
         let mut rig = Rig::new();
-        rig.set_low(3, LEVEL);
-        assert_eq!((rig.sent(), rig.low(3)), (0, LEVEL));
+        rig.set_low(3, low);
+        assert_eq!((rig.sent(), rig.low(3)), (0, low));
         rig.line(3, true);
-        assert_eq!((rig.sent(), rig.low(3)), (1, LEVEL | REMOTE_IRR));
+        assert_eq!((rig.sent(), rig.low(3)), (1, low | REMOTE_IRR));
         rig.line(3, false);
         rig.line(3, true);
-        rig.set_low(3, LEVEL);
+        rig.set_low(3, low);
         end(&mut rig, 0x40);
-        assert_eq!((rig.sent(), rig.low(3)), (0, LEVEL | REMOTE_IRR), "in service");
+        assert_eq!((rig.sent(), rig.low(3)), (0, low | REMOTE_IRR), "in service");
         end(&mut rig, 0x41);
-        assert_eq!((rig.sent(), rig.low(3)), (1, LEVEL | REMOTE_IRR), "still asserted");
+        assert_eq!((rig.sent(), rig.low(3)), (1, low | REMOTE_IRR), "still asserted");
         rig.line(3, false);
-        assert_eq!(rig.low(3), LEVEL | REMOTE_IRR);
+        assert_eq!(rig.low(3), low | REMOTE_IRR);
         end(&mut rig, 0x41);
-        assert_eq!((rig.sent(), rig.low(3)), (0, LEVEL));
+        assert_eq!((rig.sent(), rig.low(3)), (0, low));
         end(&mut rig, 0x41);
         assert_eq!(rig.sent(), 0);
     }
@@ -471,6 +472,18 @@ fn the_index_and_the_eoi_take_bytes_and_the_window_takes_dwords() {
         rig.line(0, false);
         rig.ioapic.write(offset, data, &mut rig.fx);
         assert_eq!((rig.r32(0), rig.low(0)), (index, low), "{offset:#x} {data:x?}");
+    }
+}
+
+#[test]
+fn an_eoi_needs_its_lowest_byte() {
+    for (offset, low) in [(0x41, 0xc000), (0x40, 0x8000)] {
+        let mut rig = Rig::new();
+        rig.set_low(0, 0x8000);
+        rig.line(0, true);
+        rig.line(0, false);
+        rig.ioapic.write(offset, &[0], &mut rig.fx);
+        assert_eq!(rig.low(0), low, "vector 0 written at {offset:#x}");
     }
 }
 

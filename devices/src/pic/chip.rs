@@ -54,7 +54,7 @@ pub struct Chip {
     poll: bool,
     /// Inputs asserted.
     lines: u8,
-    /// Inputs with a rising edge that nobody has taken.
+    /// Inputs whose latest rising edge nobody has taken; it counts while the input is asserted.
     edges: u8,
     /// Inputs that are level triggered.
     elcr: u8,
@@ -89,7 +89,6 @@ impl Chip {
             self.edges |= bit & !self.lines;
             self.lines |= bit;
         } else {
-            self.edges &= !bit;
             self.lines &= !bit;
         }
     }
@@ -196,10 +195,9 @@ impl Chip {
         if value & 0x40 != 0 {
             self.special_mask = value & 0x20 != 0;
         }
-        // A poll goes before a register read asked for in the same word.
-        if value & POLL != 0 {
-            self.poll = true;
-        } else if value & 2 != 0 {
+        // Both may be asked for: the poll is answered first.
+        self.poll |= value & POLL != 0;
+        if value & 2 != 0 {
             self.shows = if value & 1 != 0 { Shows::Isr } else { Shows::Irr };
         }
     }

@@ -164,7 +164,8 @@ impl IoApic {
     ///
     /// Remapping takes part, so the answer changes with redirection entries and with invalidations
     /// of interrupt entries. Inputs that remapping blocks have no message and are left out; faults
-    /// of this question are not recorded.
+    /// of this question are not recorded. It may leave entries in the remapping unit's cache, as a
+    /// message does.
     pub fn level_routes(&self) -> Vec<LevelRoute> {
         let mut routes = Vec::new();
         for (pin, entry) in (0..).zip(self.state.entries) {

@@ -90,6 +90,9 @@ impl Rte {
     /// The format needs no switch: the remappable one is software's way to fill the same bits. An
     /// ExtINT entry sends its own vector field; which vector the processor takes is between it and
     /// the 8259s.
+    ///
+    /// DEVIATION: [ICH10 5.9.4] sets bit 14 of the data (assert) for edges too, where receivers do
+    /// not look at it. Here it follows the trigger mode.
     pub const fn message(self) -> (u64, u32) {
         let lowest_priority = self.delivery_mode() == LOWEST_PRIORITY;
         let address = 0xfee0_0000
@@ -99,7 +102,7 @@ impl Rte {
         let trigger_mode = self.trigger_mode() as u32;
         let data = self.vector() as u32
             | (self.delivery_mode() as u32) << 8
-            // Only assertions are sent; edge messages have no level.
+            // Only assertions are sent.
             | trigger_mode << 14
             | trigger_mode << 15;
         (address, data)

@@ -26,9 +26,9 @@ const UNIT: &str = "pic";
 /// I/O ports of the first chip, of the second, and of the edge/level control registers.
 pub const PORTS: [RangeInclusive<u16>; 3] = [0x20..=0x21, 0xa0..=0xa1, 0x4d0..=0x4d1];
 
-/// Inputs of the first chip that can be level triggered; 0 to 2 cannot [ICH10 13.4.7].
+/// Inputs of the first chip that can be level triggered; 0 to 2 cannot [ICH10 13.4.10].
 const MASTER_LEVEL: u8 = 0xf8;
-/// Inputs of the second chip that can be level triggered; 8 and 13 cannot [ICH10 13.4.8].
+/// Inputs of the second chip that can be level triggered; 8 and 13 cannot [ICH10 13.4.11].
 const SLAVE_LEVEL: u8 = 0xde;
 /// The input of the first chip that the second drives.
 const CASCADE: u8 = 2;

@@ -151,7 +151,7 @@ impl Translator {
     /// index, where there is one.
     fn remap_interrupt(
         &self,
-        source: SourceId,
+        initiator: Initiator,
         address: u64,
         data: u32,
         fx: &mut Effects,
@@ -177,7 +177,7 @@ impl Translator {
             }
         };
         let entry = Irte::from_raw(words);
-        let message = interrupt_remapping::remap(entry, source, irta.eime())
+        let message = interrupt_remapping::remap(entry, initiator.verified_source(), irta.eime())
             .map_err(|reason| (Blocked { reason, fpd: entry.fpd() }, index))?;
         if cached.is_none() {
             self.interrupts.insert(key, key, words);
@@ -361,7 +361,7 @@ impl Translate for Translator {
             fx.push(Effect::Interrupt { initiator, address, data });
             return Outcome::Done;
         }
-        match self.remap_interrupt(initiator.source(), address, data, fx) {
+        match self.remap_interrupt(initiator, address, data, fx) {
             Ok((address, data)) => {
                 fx.push(Effect::Interrupt { initiator, address, data });
                 Outcome::Done

@@ -11,6 +11,7 @@
 //!   what lies before a fault has happened.
 
 mod effects;
+pub mod guard;
 mod port;
 #[cfg(test)]
 mod tests;
@@ -186,6 +187,11 @@ pub enum Verdict {
 pub trait Translate: Send + Sync {
     /// Decides about `transaction`. Faults go to `fx` as [`Effect::Fault`].
     fn translate(&self, transaction: &Transaction, fx: &mut Effects) -> Verdict;
+
+    /// A slot for a port, where invalidations have to wait for DMA on other threads.
+    fn guard_slot(&self) -> Option<guard::Slot> {
+        None
+    }
 
     /// Decides about an interrupt request that [`Self::translate`] recognised, and sends what
     /// becomes of it as [`Effect::Interrupt`]. Without interrupt remapping that is the request as

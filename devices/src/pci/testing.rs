@@ -173,7 +173,9 @@ impl Rig {
                 }
                 Effect::Line { line, asserted } => self.lines.push((line, asserted)),
                 Effect::Schedule { device, time, event } => self.queue.push(time, device, event),
-                Effect::PostedWrite { .. } | Effect::Fault(_) => panic!("{effect:?} from a PCI function"),
+                Effect::PostedWrite { .. } | Effect::Fault(_) | Effect::Stale(_) => {
+                    panic!("{effect:?} from a PCI function")
+                }
             }
         }
     }

@@ -87,6 +87,15 @@ pub enum TraceEvent {
         /// What became of it.
         fate: &'static str,
     },
+    /// A protected region swallowed a request.
+    Protected {
+        /// Which model.
+        unit: &'static str,
+        /// Whose request.
+        initiator: Initiator,
+        /// Where it would have gone.
+        pa: Pa,
+    },
     /// Cached translations or entries were dropped.
     Invalidation {
         /// Which model.
@@ -161,6 +170,9 @@ impl fmt::Display for TraceEvent {
             }
             Self::Fault { unit, source, reason, what, address, fate } => {
                 write!(f, "{unit}: fault {reason:#04x} ({what}) by {source} at {address:#x}, {fate}")
+            }
+            Self::Protected { unit, initiator, pa } => {
+                write!(f, "{unit}: {initiator} kept out of the protected region at {pa}")
             }
             Self::Invalidation { unit, what, domain, range } => {
                 write!(f, "{unit}: invalidate {what}")?;

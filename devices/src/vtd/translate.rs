@@ -12,6 +12,7 @@ use super::capability::{AddressWidth, Config};
 use super::fault::{Fault, Reason};
 use super::interrupt_remapping::{self, Format, Irte};
 use super::invalidation::{BackEnd, ContextScope, InterruptMode, InterruptScope, IotlbScope};
+use super::names::SUPPRESSED;
 use super::regs::{Cap, Ecap, Irta, Rtaddr};
 use super::tables::{
     Context, ContextEntry, RootEntry, SecondStage, Translation, beyond_host_width, decode_context,
@@ -347,7 +348,7 @@ impl Translator {
                 reason: reason.code(),
                 what: reason.describe(),
                 address: address.0,
-                fate: "suppressed by FPD",
+                fate: SUPPRESSED,
             });
         } else {
             fx.push(Effect::Fault(fault));

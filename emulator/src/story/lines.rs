@@ -4,7 +4,7 @@
 const MAX_LINE: usize = 4096;
 
 /// The line that is not whole yet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lines {
     line: Vec<u8>,
 }

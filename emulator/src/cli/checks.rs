@@ -147,7 +147,7 @@ impl Checks<'_> {
         let written = reports.into_iter().try_for_each(|report| report.write(&summary));
         if let Some(directory) = bundle.filter(|_| exit != Exit::Success) {
             match bundle::write(directory, &summary, machine) {
-                Ok(()) => eprintln!("iommulator: what is left of the run is in {}", directory.display()),
+                Ok(()) => eprintln!("iommulator: the failed run's bundle is in {}", directory.display()),
                 // The run's own failure is what counts.
                 Err(error) => eprintln!("iommulator: {error}"),
             }

@@ -46,7 +46,7 @@ impl Qtest {
         let checks = self.checks.start(&mut machine)?;
         let result = self.serve(&mut machine);
         let traced = trace::finish(&mut machine);
-        let ran = Ran { name: "qtest", driver: "qtest", result: result.map(|()| None) };
+        let ran = Ran { name: "script", driver: "qtest", result: result.map(|()| None) };
         let exit = checks.finish(&machine, ran)?;
         traced.map(|()| exit)
     }

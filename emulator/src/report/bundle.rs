@@ -78,7 +78,7 @@ fn readme(out: &mut dyn Write, summary: &Summary<'_>) -> io::Result<()> {
     writeln!(out, "The run of {name} ({driver}) failed with exit code {}:", exit.code())?;
     failure.iter().try_for_each(|failure| writeln!(out, "- {failure}"))?;
     seen.faults.broken().try_for_each(|broken| writeln!(out, "- {broken}"))?;
-    writeln!(out, "Repeat it with: {}", shell_words(command))?;
+    writeln!(out, "Repeat it, in the same directory and with the same input, by: {}", shell_words(command))?;
     writeln!(
         out,
         "Beside this: the end of the console, the report, the machine's state at the end, and its last {} events.",

@@ -40,7 +40,7 @@ pub const MAX_CONSOLE: usize = 1 << 20;
 /// A run that is over.
 #[derive(Debug)]
 pub struct Summary<'a> {
-    /// What ran: the guest's name.
+    /// What ran: the guest's name, or `script`.
     pub name: &'a str,
     /// The words of the command line that started it.
     pub command: &'a [String],

@@ -137,7 +137,7 @@ impl Faults {
     /// Why an expectation that was met `met` times is broken, if it is.
     pub fn missing(&self, expectation: &Expectation, met: u64) -> Option<String> {
         let (code, what) = (expectation.reason().code(), expectation.reason().describe());
-        let seen = self.kinds();
+        let seen = self.kinds(code);
         (met == 0).then(|| format!("expected {expectation} ({code:#04x}, {what}) was not seen; {seen}"))
     }
 
@@ -161,16 +161,18 @@ impl Faults {
             .chain(self.denied())
     }
 
-    /// What there was, in short: for somebody who looked for something else.
-    fn kinds(&self) -> String {
+    /// What there was, in short, for somebody who looked for `wanted`: that first, because most often
+    /// it came from another function than was thought.
+    fn kinds(&self, wanted: u8) -> String {
         let mut kinds = BTreeMap::<_, u32>::new();
         for fault in &self.list {
-            *kinds.entry((fault.reason, fault.source, fault.suppressed())).or_default() += 1;
+            let SeenFault { reason, source, .. } = *fault;
+            *kinds.entry((reason != wanted, reason, source, fault.suppressed())).or_default() += 1;
         }
         if kinds.is_empty() {
             return "no fault was".to_owned();
         }
-        let kind = |((reason, source, suppressed), count): (&(u8, SourceId, bool), &u32)| {
+        let kind = |((_, reason, source, suppressed), count): (&(bool, u8, SourceId, bool), &u32)| {
             let fate = if *suppressed { " suppressed by FPD" } else { "" };
             let times = if *count == 1 { String::new() } else { format!(" ({count} times)") };
             format!("{reason:#04x}@{source}{fate}{times}")

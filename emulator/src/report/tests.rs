@@ -51,7 +51,7 @@ fn rules_are_broken_by_what_is_missing_and_by_what_nobody_expected() {
             &[(TWO, 6, RECORDED), (TWO, 6, late), (TWO, 5, FPD)],
             &[
                 "expected fault:6@00:01.0 (0x06, no read permission) was not seen; \
-                 seen: 0x05@00:02.0 suppressed by FPD, 0x06@00:02.0 (2 times)",
+                 seen: 0x06@00:02.0 (2 times), 0x05@00:02.0 suppressed by FPD",
                 "expected fault:LGN.2 (0x05, no write permission) was not seen; \
                  seen: 0x05@00:02.0 suppressed by FPD, 0x06@00:02.0 (2 times)",
             ],

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::addr::{Iova, Pa, SourceId};
 use crate::fabric::{Access, Initiator, Outcome};
+use crate::vtd::StaleUse;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -86,6 +87,14 @@ pub enum TraceEvent {
         address: u64,
         /// What became of it.
         fate: &'static str,
+    },
+    /// The sanitizer saw a cached entry used that memory no longer bears out.
+    Stale {
+        /// Which model.
+        unit: &'static str,
+        /// What it saw.
+        #[serde(flatten)]
+        stale: StaleUse,
     },
     /// A protected region swallowed a request.
     Protected {
@@ -171,6 +180,7 @@ impl fmt::Display for TraceEvent {
             Self::Fault { unit, source, reason, what, address, fate } => {
                 write!(f, "{unit}: fault {reason:#04x} ({what}) by {source} at {address:#x}, {fate}")
             }
+            Self::Stale { unit, stale } => write!(f, "{unit}: {stale}"),
             Self::Protected { unit, initiator, pa } => {
                 write!(f, "{unit}: {initiator} kept out of the protected region at {pa}")
             }

@@ -16,6 +16,7 @@ pub mod interrupt;
 pub mod interrupt_remapping;
 pub mod invalidation;
 pub mod invalidation_queue;
+pub mod names;
 mod protected;
 pub mod regs;
 pub mod tables;

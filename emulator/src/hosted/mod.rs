@@ -99,7 +99,7 @@ impl Hosted<'_> {
     }
 
     fn pass(&mut self, until: Time) {
-        let now = self.machine.advance(until);
+        let now = self.machine.advance(until.min(self.options.limit));
         for interrupt in self.machine.take_interrupts() {
             if let Interrupt::Message { address, data } = interrupt {
                 self.vectors.message(address, data);

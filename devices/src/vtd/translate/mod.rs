@@ -18,6 +18,7 @@ use super::UNIT;
 use super::capability::Config;
 use super::fault::{Fault, Reason};
 use super::invalidation::{BackEnd, ContextScope, InterruptScope, IotlbScope, ProtectedRange};
+use super::names::SUPPRESSED;
 use super::regs::{Cap, Ecap, Irta, Rtaddr};
 use crate::addr::Pa;
 use crate::fabric::guard::{Guards, Slot};
@@ -204,7 +205,7 @@ impl Translator {
                 reason: reason.code(),
                 what: reason.describe(),
                 address: address.0,
-                fate: "suppressed by FPD",
+                fate: SUPPRESSED,
             });
         } else {
             fx.push(Effect::Fault(fault));

@@ -3,7 +3,7 @@
 //! [`register!`](crate::register!) takes rows of `hi:lo access name: type` in descending order and
 //! refuses, at compile time, rows that do not tile the whole register or a type too narrow for its
 //! field. From the rows it derives getters, `with_…` setters, the access masks, [`Register::FIELDS`]
-//! and [`Register::written`]. Bit positions therefore never follow from field order, and a layout
+//! and `written`. Bit positions therefore never follow from field order, and a layout
 //! can be read beside the page it was taken from.
 //!
 //! What is absent: register offsets (a model's own table) and side effects (its `match`).
@@ -80,7 +80,7 @@ pub fn fmt_fields<R: Register>(
     out.finish()
 }
 
-/// Declares a register or in-memory entry; see the [module documentation](crate::register).
+/// Declares a register or in-memory entry; see the [module documentation](mod@crate::register).
 ///
 /// The backing type is `u32`, `u64` or `[u64; N]`. A row is
 /// `hi:lo Access name: type,` or, where no accessor is wanted, `hi:lo Access _name,`.

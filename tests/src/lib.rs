@@ -1,0 +1,3 @@
+//! What the system tests and benchmarks share.
+
+pub mod domain;

@@ -5,7 +5,7 @@
 //! an operating system what is there ([`acpi`]). It knows no back end and no device model.
 //! Everything it writes is plain data in guest memory.
 
-//pub mod acpi;
+pub mod acpi;
 pub mod boot;
 mod entry;
 mod image;

@@ -43,7 +43,8 @@ impl Translator {
             self.permit(t, cached.rights).map_err(|reason| Blocked { reason, fpd: cached.fpd })?;
             return Ok(found(t, cached.page, cached.handle, true, fx));
         }
-        let (ticket, structures) = (self.iotlb.ticket(), self.structures.ticket());
+        let ticket = self.iotlb.ticket();
+        let structures = (self.structures.sets() > 0).then(|| self.structures.ticket());
         let context = self.context(t, source, mode, fx)?;
         let blocked = |reason| Blocked { reason, fpd: context.fpd };
         if t.kind == Kind::Translated {
@@ -57,7 +58,7 @@ impl Translator {
             Translation::SecondStage { root, width } => (root, width),
         };
         let Mapping { page, rights } = self
-            .second_stage(t.address, root, width, Some((context.domain, structures)), fx)
+            .second_stage(t.address, root, width, structures.map(|ticket| (context.domain, ticket)), fx)
             .map_err(blocked)?;
         let handle = self.mem.resolve(page).and_then(|(handle, left)| (left >= PAGE_SIZE).then_some(handle));
         let Context { domain, fpd, .. } = context;

@@ -1,0 +1,80 @@
+//! Random tables and requests: the VT-d unit must do what the oracle says, register for register and
+//! byte for byte.
+
+mod case;
+mod dma;
+mod generate;
+mod image;
+mod rig;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use devices::iommu::cache::Policy;
+use devices::vtd::Config;
+use proptest::test_runner::{Config as Runs, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+use case::Case;
+use rig::Rig;
+
+/// The caching policies that a case may name.
+const CACHING: [Policy; 3] = [Policy::Retain, Policy::Tiny, Policy::Adversarial];
+
+/// One unit of each kind, made when it is first needed.
+#[derive(Default)]
+struct Rigs(BTreeMap<(u32, bool, u8), Rig>);
+
+impl Rigs {
+    fn run(&mut self, case: &Case) -> Result<(), String> {
+        for cache in [Policy::Off, CACHING[case.policy % CACHING.len()]] {
+            let key = (case.width.bits(), case.compress, cache as u8);
+            let rig = match self.0.entry(key) {
+                Entry::Occupied(rig) => rig.into_mut(),
+                Entry::Vacant(place) => place.insert(Rig::new(Config {
+                    address_width: case.width,
+                    compress_faults: case.compress,
+                    cache,
+                    seed: 7,
+                })?),
+            };
+            rig.run(case).map_err(|difference| format!("with caches {cache:?}, {difference}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs `cases` cases from a fixed seed.
+fn check(seed: u8, cases: u32, mutations: usize, steps: usize) {
+    let rigs = RefCell::new(Rigs::default());
+    let runs = Runs { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Runs::default() };
+    let mut runner = TestRunner::new_with_rng(runs, TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]));
+    let result = runner.run(&generate::case(mutations, steps), |case| {
+        rigs.borrow_mut().run(&case).map_err(TestCaseError::fail)
+    });
+    match result {
+        Ok(()) => {}
+        Err(TestError::Fail(difference, case)) => panic!("{difference}\nin the case\n{case:?}"),
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
+    }
+}
+
+#[test]
+fn tables_without_mistakes_translate_as_the_oracle_says() {
+    check(1, 20_000, 0, 8);
+}
+
+#[test]
+fn tables_with_one_mistake_fault_as_the_oracle_says() {
+    check(2, 40_000, 1, 6);
+}
+
+#[test]
+fn tables_with_many_mistakes_fault_as_the_oracle_says() {
+    check(3, 40_000, 4, 6);
+}
+
+#[test]
+fn long_runs_fill_and_wrap_the_fault_records() {
+    check(4, 5_000, 2, 40);
+}

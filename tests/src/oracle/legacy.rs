@@ -244,10 +244,12 @@ pub fn translate(
         Err(Stop::NoRights) if request.access == Access::Read => return fault(0x06), // LGN.3
         Err(Stop::NoRights) => return fault(0x05),                                   // LGN.2
     };
-    let writes = request.access != Access::Write && request.access != Access::Atomic || page.writable;
-    // Each entry waives the read right of a zero-length read if it grants writing [VT-d 9.8].
+    let writes = request.access == Access::Read || page.writable;
+    // With CAP.ZLR a zero-length read of a write-only page passes [VT-d 3.14]. The entry formats waive
+    // the right entry by entry [VT-d 9.8], so that one that only writes above one that only reads
+    // would do; LGN.3 wants a page mapped write-only, and that is what the cumulative rights say.
     let zero_length = request.access == Access::Read && request.len == 0 && bit(caps.cap, 22);
-    let reads = request.access == Access::Write || page.readable || zero_length;
+    let reads = request.access == Access::Write || page.readable || zero_length && page.writable;
     if !writes {
         return fault(0x05); // LGN.2
     }

@@ -28,6 +28,8 @@ const IQA: u64 = 0x90;
 const TE: u32 = 1 << 31;
 const SRTP: u32 = 1 << 30;
 const QIE: u32 = 1 << 26;
+/// RTADDR.TTM.
+const TTM: u64 = 0b11 << 10;
 
 /// Host address width, as the DMAR table of the modelled machines reports it.
 const HAW: u32 = 48;
@@ -116,9 +118,11 @@ impl Rig {
 
     fn set_up(&mut self, case: &Case) -> Result<(), String> {
         self.commands = 0;
+        // Turning translation off restarts the record index [VT-d 7.2.1]; the last case may have had
+        // it off already.
+        self.command(TE);
         self.command(0);
         self.clear_faults();
-        // Both translations are off, so the record index restarts [VT-d 7.2.1].
         self.log = Log::new(self.records(), self.compress);
         for page in std::mem::take(&mut self.dirty) {
             if let Some(bytes) = self.fresh.bytes(page, 0x1000) {
@@ -136,11 +140,15 @@ impl Rig {
             self.commands |= QIE;
             self.command(0);
         }
+        // Invalidation needs legacy mode [VT-d 6.5]; nothing is cached while translation is off.
+        self.write64(RTADDR, 0);
+        self.command(SRTP);
+        self.latched = Latched { enabled: false, rtaddr: 0 };
+        self.invalidate(case.invalidation)?;
         self.write64(RTADDR, case.rtaddr);
         // What the unit did not store, it need not honour.
         self.latched = Latched { enabled: case.enabled, rtaddr: self.read64(RTADDR) };
         self.command(SRTP);
-        self.invalidate(case.invalidation)?;
         if case.enabled {
             self.commands |= TE;
             self.command(0);
@@ -173,6 +181,8 @@ impl Rig {
     fn invalidate(&mut self, how: Invalidation) -> Result<(), String> {
         self.fetched.clear();
         match how {
+            // In no other mode does a walk read anything that could be cached.
+            _ if self.latched.rtaddr & TTM != 0 => {}
             Invalidation::Registers => {
                 let iotlb = (self.caps.ecap >> 8 & 0x3ff) * 16 + 8;
                 // ICC with CIRG = 01, answered by CAIG = 01; IVT with IIRG = 01, answered by IAIG = 01.

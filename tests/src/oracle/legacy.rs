@@ -44,7 +44,7 @@ impl Caps {
 }
 
 /// What a request does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
     /// Reads; with no bytes enabled if its length is 0.
     Read,

@@ -1,7 +1,7 @@
 //! One request on both sides.
 
 use std::cell::RefCell;
-use std::fmt::Write;
+use std::fmt;
 
 use devices::addr::{Iova, Pasid, SourceId};
 use devices::fabric::{self, Abort, AtomicOp, Attrs, DmaPort, Kind, Outcome};
@@ -10,8 +10,32 @@ use tests::oracle::legacy::{self, Access, Refusal, Request, Target};
 use crate::case::Operation;
 use crate::rig::Rig;
 
-/// Qwords that a walk read; `None` where there is no RAM.
-type Path = Vec<(u64, Option<u64>)>;
+/// How the oracle judged a piece.
+struct Look {
+    piece: Request,
+    answer: Result<Target, Refusal>,
+    /// Qwords that it read; `None` where there is no RAM.
+    path: Vec<(u64, Option<u64>)>,
+}
+
+impl Look {
+    /// Pages that it read.
+    fn pages(&self) -> impl Iterator<Item = u64> {
+        self.path.iter().map(|(pa, _)| pa & !0xfff)
+    }
+}
+
+impl fmt::Display for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (pa, word) in &self.path {
+            match word {
+                Some(word) => writeln!(f, "  [{pa:#x}] = {word:#x}")?,
+                None => writeln!(f, "  [{pa:#x}] is not RAM")?,
+            }
+        }
+        writeln!(f, "  {:?}: {:?}", self.piece, self.answer)
+    }
+}
 
 /// What a request leads to.
 #[derive(Debug, PartialEq)]
@@ -40,9 +64,9 @@ impl Rig {
         let data: Vec<u8> =
             (0..request.len).map(|at| at as u8 ^ (at >> 8) as u8 ^ 0x5a + number as u8).collect();
         let (op, new) = self.atomic_op(request, operation);
-        let mut report = format!("{request:?}\n");
-        let expected =
-            self.expect(request, if request.access == Access::Atomic { &new } else { &data }, &mut report);
+        let mut trail = Vec::new();
+        let written = if request.access == Access::Atomic { &new } else { &data };
+        let expected = self.expect(request, written, &mut trail);
 
         let mut port = DmaPort::new(SourceId(request.source), self.mem.clone(), self.unit.translator());
         port.set_enabled(true);
@@ -76,32 +100,29 @@ impl Rig {
         let completed = match outcome {
             Outcome::Done => true,
             Outcome::Abort(Abort::Ur) => false,
-            Outcome::Raz | Outcome::Abort(Abort::Ca) => return Err(format!("{report}  found {outcome}")),
+            Outcome::Raz | Outcome::Abort(Abort::Ca) => return Err(format!("{request:?} {outcome}")),
         };
         let found = Ending { done, completed, data: read, interrupt };
         if found == expected {
             return Ok(());
         }
-        Err(format!("{report}  expected {expected:x?}\n  found    {found:x?}"))
+        let trail: String = trail.iter().map(Look::to_string).collect();
+        Err(format!("{request:?}\n{trail}  expected {expected:x?}\n  found    {found:x?}"))
     }
 
     /// What the oracle says of `request`. Does to the image and the log what should be done to
-    /// memory and registers, and adds to `report` how it came to that.
-    fn expect(&mut self, request: &Request, data: &[u8], report: &mut String) -> Ending {
+    /// memory and registers, and leaves in `trail` how it came to that.
+    fn expect(&mut self, request: &Request, data: &[u8], trail: &mut Vec<Look>) -> Ending {
         let mut expected = Ending { done: 0, completed: false, data: Vec::new(), interrupt: None };
         for piece in pieces(request) {
             // An address past the end of the address space, or a misaligned AtomicOp.
             let Some(piece) = piece else { return expected };
-            let (answer, path) = self.ask(&piece);
-            for (pa, word) in &path {
-                self.fetched.insert(pa & !0xfff);
-                // Writing to a string cannot fail.
-                let _ = match word {
-                    Some(word) => writeln!(report, "  [{pa:#x}] = {word:#x}"),
-                    None => writeln!(report, "  [{pa:#x}] is not RAM"),
-                };
-            }
-            let _ = writeln!(report, "  {piece:?}: {answer:?}");
+            let look = self.look(&piece);
+            let answer = look.answer;
+            self.fetched.extend(look.pages());
+            trail.push(look);
+            let refusal = answer.err().map(|refusal| (refusal.reason, refusal.reported));
+            *self.seen.entry((piece.access, refusal)).or_default() += 1;
             let (at, len) = (expected.done as usize, piece.len as usize);
             match answer {
                 Err(Refusal { reason, reported }) => {
@@ -135,19 +156,21 @@ impl Rig {
 
     /// Whether `request` would write to a page that walks have read since the last invalidation.
     fn would_change_tables(&self, request: &Request) -> bool {
-        let mut fetched = self.fetched.clone();
-        let mut written = Vec::new();
-        for piece in pieces(request).flatten().filter(|piece| piece.access != Access::Read) {
-            let (answer, path) = self.ask(&piece);
-            fetched.extend(path.iter().map(|(pa, _)| pa & !0xfff));
-            if let Ok(Target::Memory(pa)) = answer {
-                written.push(pa & !0xfff);
-            }
+        if request.access == Access::Read {
+            return false;
         }
-        written.iter().any(|page| fetched.contains(page))
+        let looks: Vec<_> = pieces(request).flatten().map(|piece| self.look(&piece)).collect();
+        looks.iter().any(|look| match look.answer {
+            Ok(Target::Memory(pa)) => {
+                let page = pa & !0xfff;
+                self.fetched.contains(&page) || looks.iter().flat_map(Look::pages).any(|read| read == page)
+            }
+            Ok(_) | Err(_) => false,
+        })
     }
 
-    fn ask(&self, piece: &Request) -> (Result<Target, Refusal>, Path) {
+    /// Asks the oracle about a piece.
+    fn look(&self, piece: &Request) -> Look {
         let path = RefCell::new(Vec::new());
         let memory = |pa| {
             let word = self.image.word(pa);
@@ -155,12 +178,12 @@ impl Rig {
             word
         };
         let answer = legacy::translate(&memory, self.latched, self.caps, piece);
-        (answer, path.into_inner())
+        Look { piece: *piece, answer, path: path.into_inner() }
     }
 
     /// The AtomicOp, and what its operand in memory should be afterwards.
     fn atomic_op(&self, request: &Request, operation: Operation) -> (AtomicOp, Vec<u8>) {
-        let held = match self.ask(request).0 {
+        let held = match self.look(request).answer {
             Ok(Target::Memory(pa)) => self.image.word(pa & !7).unwrap_or_default() >> (8 * (pa & 4)),
             Ok(_) | Err(_) => 0,
         };

@@ -48,10 +48,15 @@ impl Rigs {
 fn check(seed: u8, cases: u32, mutations: usize, steps: usize) {
     let rigs = RefCell::new(Rigs::default());
     let runs = Runs { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Runs::default() };
-    let mut runner = TestRunner::new_with_rng(runs, TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]));
+    let mut runner = TestRunner::new_with_rng(runs, TestRng::from_seed(RngAlgorithm::XorShift, &[seed; 16]));
     let result = runner.run(&generate::case(mutations, steps), |case| {
         rigs.borrow_mut().run(&case).map_err(TestCaseError::fail)
     });
+    for rig in rigs.borrow().0.values() {
+        for (k, v) in &rig.seen {
+            println!("SEEN {seed} {k:x?} {v}");
+        }
+    }
     match result {
         Ok(()) => {}
         Err(TestError::Fail(difference, case)) => panic!("{difference}\nin the case\n{case:?}"),

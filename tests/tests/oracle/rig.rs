@@ -8,7 +8,7 @@ use devices::fabric::{Effect, Effects};
 use devices::iommu::cache::Policy;
 use devices::mem::PhysMem;
 use devices::vtd::{Config, Unit};
-use tests::oracle::legacy::{self, Caps, Latched};
+use tests::oracle::legacy::{self, Access, Caps, Latched};
 use tests::oracle::log::Log;
 
 use crate::case::{Case, ISLANDS, Invalidation, QUEUE, STATUS, Step};
@@ -54,6 +54,8 @@ pub struct Rig {
     /// Pages that walks have read since the last invalidation.
     pub(crate) fetched: BTreeSet<u64>,
     pub(crate) log: Log,
+    /// How often which access met which end: a refusal's reason and whether it was reported.
+    pub(crate) seen: BTreeMap<(Access, Option<(u8, bool)>), u32>,
 }
 
 impl Rig {
@@ -77,6 +79,7 @@ impl Rig {
             dirty: BTreeSet::new(),
             fetched: BTreeSet::new(),
             log: Log::new(0, false),
+            seen: BTreeMap::new(),
         };
         for (start, bytes) in rig.image.islands() {
             rig.mem.write(Pa(start), bytes).map_err(|e| e.to_string())?;

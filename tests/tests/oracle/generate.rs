@@ -117,7 +117,7 @@ fn invalidation() -> impl Strategy<Value = Invalidation> {
 /// Mostly the root table in legacy mode; other modes, bits that are not stored, tables elsewhere.
 fn rtaddr() -> impl Strategy<Value = u64> {
     prop_oneof![
-        20 => Just(ROOT),
+        60 => Just(ROOT),
         1 => (0..0x1000_u64).prop_map(|low| ROOT | low & !0xc00),
         2 => (0..0x1000_u64).prop_map(|low| ROOT | low),
         1 => pointer(),
@@ -129,7 +129,7 @@ fn rtaddr() -> impl Strategy<Value = u64> {
 /// RAM at all, the end of the host's addresses and beyond.
 fn pointer() -> impl Strategy<Value = u64> {
     prop_oneof![
-        4 => (0x18..0x1e_u64).prop_map(|page| page << 12),
+        8 => (0x18..0x1e_u64).prop_map(|page| page << 12),
         1 => (0..0x20_u64).prop_map(|page| page << 12),
         8 => select(vec![
             0x2_0000, 0x3fff_f000, 0x4000_0000, 0x4000_2000, 0x4000_3000, 0x401f_f000, 0x4020_0000, 0xfec0_0000,
@@ -141,9 +141,9 @@ fn pointer() -> impl Strategy<Value = u64> {
 }
 
 fn device() -> impl Strategy<Value = Device> {
-    let tt = prop_oneof![12 => Just(0b00), 3 => Just(0b10), 1 => Just(0b01), 1 => Just(0b11)];
+    let tt = prop_oneof![20 => Just(0b00), 4 => Just(0b10), 1 => Just(0b01), 1 => Just(0b11)];
     let narrower = prop_oneof![6 => Just(0), 2 => 1..=2_u32];
-    let mappings = prop::collection::vec(mapping(), 0..=2);
+    let mappings = prop_oneof![1 => Just(Vec::new()), 8 => prop::collection::vec(mapping(), 1..=2)];
     (select(&BUSES[..]), select(&DEVFNS[..]), tt, narrower, prop::bool::weighted(0.25), mappings).prop_map(
         |(bus, devfn, tt, narrower, fpd, mappings)| Device { bus, devfn, tt, narrower, fpd, mappings },
     )
@@ -159,7 +159,7 @@ fn mapping() -> impl Strategy<Value = Mapping> {
         2 => any::<u64>(),
     ];
     let leaf = prop_oneof![6 => Just(1_u32), 2 => Just(2), 2 => Just(3)];
-    let rights = prop_oneof![14 => Just(3_u64), 2 => Just(1), 2 => Just(2), 1 => Just(0)];
+    let rights = prop_oneof![40 => Just(3_u64), 3 => Just(1), 3 => Just(2), 1 => Just(0)];
     let ignored = prop_oneof![3 => Just(0), 1 => any::<u64>()];
     (iova, leaf, pointer(), prop::array::uniform5(rights), ignored)
         .prop_map(|(iova, leaf, output, rights, ignored)| Mapping { iova, leaf, output, rights, ignored })
@@ -212,7 +212,7 @@ fn dma() -> impl Strategy<Value = Dma> {
         Just(Operation::Swap),
         any::<bool>().prop_map(Operation::CompareSwap),
     ];
-    let stranger = prop_oneof![12 => Just(0), 1 => any::<u16>(), 1 => select(vec![1, 0x80, 0x100])];
+    let stranger = prop_oneof![24 => Just(0), 1 => any::<u16>(), 1 => select(vec![1, 0x80, 0x100])];
     let flags = (prop::bool::weighted(0.05), any::<bool>(), prop::option::weighted(0.05, 0..1_u32 << 20));
     (0..3_usize, stranger, address, access, operation, flags).prop_map(
         |(device, stranger, address, access, operation, (translated, privileged, pasid))| Dma {

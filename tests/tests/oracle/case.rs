@@ -37,8 +37,13 @@ pub enum Step {
         /// Its new value.
         word: u64,
     },
-    /// Software handles all fault records, then the overflow [VT-d 7.2.1].
-    ClearFaults,
+    /// Software handles faults [VT-d 7.2.1], not always as thoroughly as it should.
+    ClearFaults {
+        /// It clears F in all records.
+        records: bool,
+        /// It then clears PFO.
+        overflow: bool,
+    },
 }
 
 /// What an AtomicOp does.
@@ -101,7 +106,9 @@ impl fmt::Debug for Case {
             match step {
                 Step::Dma(request, operation) => writeln!(f, "step {number}: {request:?} ({operation:?})")?,
                 Step::Rewrite { pa, word } => writeln!(f, "step {number}: [{pa:#x}] = {word:#x}")?,
-                Step::ClearFaults => writeln!(f, "step {number}: clear all faults")?,
+                Step::ClearFaults { records, overflow } => {
+                    writeln!(f, "step {number}: clear records {records}, clear overflow {overflow}")?;
+                }
             }
         }
         Ok(())

@@ -81,7 +81,7 @@ struct Dma {
 enum Plan {
     Dma(Dma),
     Rewrite(Mutation),
-    ClearFaults,
+    ClearFaults { records: bool, overflow: bool },
 }
 
 /// Cases with at most `mutations` changes and `steps` steps.
@@ -184,7 +184,8 @@ fn plan() -> impl Strategy<Value = Plan> {
     prop_oneof![
         16 => dma().prop_map(Plan::Dma),
         2 => mutation().prop_map(Plan::Rewrite),
-        1 => Just(Plan::ClearFaults),
+        1 => (prop::bool::weighted(0.75), prop::bool::weighted(0.75))
+            .prop_map(|(records, overflow)| Plan::ClearFaults { records, overflow }),
     ]
 }
 
@@ -332,7 +333,9 @@ fn changed(word: u64, change: &Change) -> u64 {
 
 fn step(plan: &Plan, width: AddressWidth, devices: &[Device], words: &BTreeMap<u64, u64>) -> Step {
     match plan {
-        Plan::ClearFaults => Step::ClearFaults,
+        Plan::ClearFaults { records, overflow } => {
+            Step::ClearFaults { records: *records, overflow: *overflow }
+        }
         Plan::Rewrite(Mutation { which, change }) => {
             // There is a root entry at least.
             let (pa, word) =

@@ -2,6 +2,7 @@
 //! byte for byte.
 
 mod case;
+mod decisions;
 mod dma;
 mod generate;
 mod image;

@@ -107,8 +107,8 @@ impl Rig {
                     self.store(*pa, &word.to_le_bytes())?;
                     self.invalidate(case.invalidation)
                 }
-                Step::ClearFaults => {
-                    self.clear_faults();
+                Step::ClearFaults { records, overflow } => {
+                    self.clear_faults(*records, *overflow);
                     Ok(())
                 }
             }
@@ -125,7 +125,7 @@ impl Rig {
         // it off already.
         self.command(TE);
         self.command(0);
-        self.clear_faults();
+        self.clear_faults(true, true);
         self.log = Log::new(self.records(), self.compress);
         for page in std::mem::take(&mut self.dirty) {
             if let Some(bytes) = self.fresh.bytes(page, 0x1000) {
@@ -225,14 +225,18 @@ impl Rig {
     }
 
     /// Writes 1 to F of every record, then to PFO, as software does [VT-d 7.2.1].
-    fn clear_faults(&mut self) {
-        for index in 0..self.records() {
-            // The dword that holds F.
-            self.write32(self.record_offset(index) + 12, 0x8000_0000);
-            self.log.clear(index);
+    fn clear_faults(&mut self, records: bool, overflow: bool) {
+        if records {
+            for index in 0..self.records() {
+                // The dword that holds F.
+                self.write32(self.record_offset(index) + 12, 0x8000_0000);
+                self.log.clear(index);
+            }
         }
-        self.write32(FSTS, 1);
-        self.log.clear_overflow();
+        if overflow {
+            self.write32(FSTS, 1);
+            self.log.clear_overflow();
+        }
     }
 
     fn compare_status(&mut self) -> Result<(), String> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use devices::iommu::cache::Policy;
 use devices::vtd::AddressWidth;
 use tests::oracle::legacy::Request;
 
@@ -74,7 +75,7 @@ pub struct Case {
     /// One pending record per source is enough.
     pub compress: bool,
     /// Which caching policy to try beside "off".
-    pub policy: usize,
+    pub policy: Policy,
     /// How software invalidates.
     pub invalidation: Invalidation,
     /// What software writes to RTADDR_REG before SRTP.
@@ -93,7 +94,7 @@ impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { width, compress, policy, invalidation, rtaddr, stray_rtaddr, enabled, words, steps } =
             self;
-        writeln!(f, "tables up to {width:?}, compressed faults {compress}, policy {policy}")?;
+        writeln!(f, "tables up to {width:?}, compressed faults {compress}, caches {policy:?}")?;
         write!(f, "RTADDR_REG {rtaddr:#x}")?;
         if let Some(stray) = stray_rtaddr {
             write!(f, ", then {stray:#x} without SRTP")?;

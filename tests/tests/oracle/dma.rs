@@ -61,8 +61,7 @@ impl Rig {
             return Ok(());
         }
         // Any bytes do that differ from step to step and from place to place.
-        let data: Vec<u8> =
-            (0..request.len).map(|at| at as u8 ^ (at >> 8) as u8 ^ 0x5a + number as u8).collect();
+        let data: Vec<u8> = (0..request.len).map(|at| at as u8 ^ (at >> 8) as u8 ^ !number as u8).collect();
         let (op, new) = self.atomic_op(request, operation);
         let mut trail = Vec::new();
         let written = if request.access == Access::Atomic { &new } else { &data };
@@ -226,7 +225,7 @@ fn pieces(request: &Request) -> impl Iterator<Item = Option<Request>> + use<> {
         if !std::mem::take(&mut more) {
             return None;
         }
-        let misaligned = request.access == Access::Atomic && request.address % request.len != 0;
+        let misaligned = request.access == Access::Atomic && !request.address.is_multiple_of(request.len);
         let Some(address) = request.address.checked_add(done).filter(|_| !misaligned) else {
             return Some(None);
         };

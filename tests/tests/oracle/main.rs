@@ -13,14 +13,10 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use devices::iommu::cache::Policy;
-use devices::vtd::Config;
 use proptest::test_runner::{Config as Runs, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use case::Case;
 use rig::Rig;
-
-/// The caching policies that a case may name.
-const CACHING: [Policy; 3] = [Policy::Retain, Policy::Tiny, Policy::Adversarial];
 
 /// One unit of each kind, made when it is first needed.
 #[derive(Default)]
@@ -28,16 +24,11 @@ struct Rigs(BTreeMap<(u32, bool, u8), Rig>);
 
 impl Rigs {
     fn run(&mut self, case: &Case) -> Result<(), String> {
-        for cache in [Policy::Off, CACHING[case.policy % CACHING.len()]] {
+        for cache in [Policy::Off, case.policy] {
             let key = (case.width.bits(), case.compress, cache as u8);
             let rig = match self.0.entry(key) {
                 Entry::Occupied(rig) => rig.into_mut(),
-                Entry::Vacant(place) => place.insert(Rig::new(Config {
-                    address_width: case.width,
-                    compress_faults: case.compress,
-                    cache,
-                    seed: 7,
-                })?),
+                Entry::Vacant(place) => place.insert(Rig::new(case.width, case.compress, cache)?),
             };
             rig.run(case).map_err(|difference| format!("with caches {cache:?}, {difference}"))?;
         }

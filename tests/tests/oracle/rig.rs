@@ -7,7 +7,7 @@ use devices::events::Time;
 use devices::fabric::{Effect, Effects};
 use devices::iommu::cache::Policy;
 use devices::mem::PhysMem;
-use devices::vtd::{Config, Unit};
+use devices::vtd::{AddressWidth, Config, Unit};
 use tests::oracle::legacy::{self, Access, Caps, Latched};
 use tests::oracle::log::Log;
 
@@ -59,17 +59,21 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// A unit after reset.
-    pub fn new(config: Config) -> Result<Self, String> {
+    /// A unit after reset, with tables up to `width`.
+    pub fn new(width: AddressWidth, compress: bool, cache: Policy) -> Result<Self, String> {
+        let mut config = Config::preset("vtd-legacy").ok_or("there is no preset vtd-legacy")?;
+        config.address_width = width;
+        config.compress_faults = compress;
+        config.cache = cache;
+        config.seed = 7;
         let islands = ISLANDS.map(|(start, pages)| (Pa(start), 0x1000 * pages));
         let mem = PhysMem::anonymous(&islands).map_err(|e| e.to_string())?;
-        let (caching, compress) = (config.cache != Policy::Off, config.compress_faults);
         let mut rig = Self {
             unit: Unit::new(config, mem.clone()),
             mem,
             fx: Effects::new(Time(0), false),
             caps: Caps { cap: 0, ecap: 0, haw: HAW },
-            caching,
+            caching: cache != Policy::Off,
             compress,
             commands: 0,
             tail: 0,

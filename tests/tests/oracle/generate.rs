@@ -138,7 +138,8 @@ fn pointer() -> impl Strategy<Value = u64> {
         1 => (0..0x20_u64).prop_map(|page| page << 12),
         8 => select(vec![
             0x2_0000, 0x3fff_f000, 0x4000_0000, 0x4000_2000, 0x4000_3000, 0x401f_f000, 0x4020_0000,
-            0xfec0_0000, 0xfedf_f000, 0xfee0_0000, 0xfee0_1000, 0xfeef_f000, 0xfef0_0000, 0xfef0_1000, 0x7f_ffff_f000,
+            0xfec0_0000, 0xfedf_f000, 0xfee0_0000, 0xfee0_1000, 0xfeef_f000, 0xfef0_0000, 0xfef0_1000,
+            0x7f_ffff_f000,
             0x80_0000_0000, 0xffff_c000_0000, 0xffff_ffff_e000, 0xffff_ffff_f000, 0x1_0000_0000_0000,
             0x1_0000_0000_1000, 0x000f_ffff_ffff_f000,
         ]),

@@ -28,6 +28,8 @@ const IQA: u64 = 0x90;
 const TE: u32 = 1 << 31;
 const SRTP: u32 = 1 << 30;
 const QIE: u32 = 1 << 26;
+/// RTADDR without its reserved bits, and without SSIRWE, which needs ECAP.SSIRWS.
+const RTADDR_STORED: u64 = 0xffff_ffff_ffff_fc00;
 /// RTADDR.TTM.
 const TTM: u64 = 0b11 << 10;
 
@@ -153,8 +155,12 @@ impl Rig {
         self.latched = Latched { enabled: false, rtaddr: 0 };
         self.invalidate(case.invalidation)?;
         self.write64(RTADDR, case.rtaddr);
-        // What the unit did not store, it need not honour.
-        self.latched = Latched { enabled: case.enabled, rtaddr: self.read64(RTADDR) };
+        let (stored, rtaddr) = (self.read64(RTADDR), case.rtaddr & RTADDR_STORED);
+        // The unit may lack bits that no host address has.
+        if stored & !rtaddr != 0 || (stored ^ rtaddr) & ((1 << HAW) - 1) != 0 {
+            return Err(format!("RTADDR_REG reads {stored:#x} instead of {rtaddr:#x}"));
+        }
+        self.latched = Latched { enabled: case.enabled, rtaddr: stored };
         self.command(SRTP);
         if case.enabled {
             self.commands |= TE;

@@ -28,9 +28,15 @@ impl Rigs {
             let key = (case.width.bits(), case.compress, cache as u8);
             let rig = match self.0.entry(key) {
                 Entry::Occupied(rig) => rig.into_mut(),
-                Entry::Vacant(place) => place.insert(Rig::new(case.width, case.compress, cache)?),
+                Entry::Vacant(place) => {
+                    place.insert(Rig::new(rig::config(case.width, case.compress, cache)?)?)
+                }
             };
-            rig.run(case).map_err(|difference| format!("with caches {cache:?}, {difference}"))?;
+            if let Err(difference) = rig.run(case) {
+                // Its memory may hold what no case should find.
+                self.0.remove(&key);
+                return Err(format!("with caches {cache:?}, {difference}"));
+            }
         }
         Ok(())
     }

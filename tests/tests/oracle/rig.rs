@@ -60,14 +60,21 @@ pub struct Rig {
     pub(crate) seen: BTreeMap<(Access, Option<(u8, bool)>), u32>,
 }
 
+/// The legacy preset, with tables up to `width`.
+pub fn config(width: AddressWidth, compress: bool, cache: Policy) -> Result<Config, String> {
+    let mut config = Config::preset("vtd-legacy").ok_or("there is no preset vtd-legacy")?;
+    config.address_width = width;
+    config.compress_faults = compress;
+    config.cache = cache;
+    // Any will do, as long as it stays the same.
+    config.seed = 7;
+    Ok(config)
+}
+
 impl Rig {
-    /// A unit after reset, with tables up to `width`.
-    pub fn new(width: AddressWidth, compress: bool, cache: Policy) -> Result<Self, String> {
-        let mut config = Config::preset("vtd-legacy").ok_or("there is no preset vtd-legacy")?;
-        config.address_width = width;
-        config.compress_faults = compress;
-        config.cache = cache;
-        config.seed = 7;
+    /// A unit after reset.
+    pub fn new(config: Config) -> Result<Self, String> {
+        let (caching, compress) = (config.cache != Policy::Off, config.compress_faults);
         let islands = ISLANDS.map(|(start, pages)| (Pa(start), 0x1000 * pages));
         let mem = PhysMem::anonymous(&islands).map_err(|e| e.to_string())?;
         let mut rig = Self {
@@ -75,7 +82,7 @@ impl Rig {
             mem,
             fx: Effects::new(Time(0), false),
             caps: Caps { cap: 0, ecap: 0, haw: HAW },
-            caching: cache != Policy::Off,
+            caching,
             compress,
             commands: 0,
             tail: 0,

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::guard::Slot;
 use super::{
-    Abort, Access, AtomicOp, Attrs, Effect, Effects, Initiator, Kind, Outcome, Transaction, Translate,
-    Verdict,
+    Abort, Access, AtomicOp, Attrs, Effects, Initiator, Kind, Outcome, Transaction, Translate, Verdict,
 };
 use crate::addr::{Iova, PAGE_SIZE, Pa, Pasid, SourceId};
 use crate::mem::{Handle, PhysMem};
@@ -41,24 +41,30 @@ pub struct DmaResult {
 }
 
 /// A bus master's connection to the fabric.
-#[derive(Clone)]
 pub struct DmaPort {
     initiator: Initiator,
     mem: PhysMem,
     iommu: Arc<dyn Translate>,
+    slot: Option<Slot>,
     enabled: bool,
 }
 
 impl DmaPort {
     /// A port for the PCI function `source` of segment 0, behind `iommu`; disabled at first.
     pub fn new(source: SourceId, mem: PhysMem, iommu: Arc<dyn Translate>) -> Self {
-        Self { initiator: Initiator::Pci { segment: 0, source }, mem, iommu, enabled: false }
+        let slot = iommu.guard_slot();
+        Self { initiator: Initiator::Pci { segment: 0, source }, mem, iommu, slot, enabled: false }
     }
 
     /// Follows the Bus Master Enable bits on the way to the root complex. While off, nothing
     /// reaches the bus and every request is an Unsupported Request [PCIe 7.5.1.1.3].
     pub fn set_enabled(&mut self, enabled: bool) {
         self.enabled = enabled;
+    }
+
+    /// Whether requests reach the bus.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
     }
 
     /// Follows the bus number that configuration software gave the function.
@@ -73,11 +79,13 @@ impl DmaPort {
 
     /// Reads `data.len()` bytes; with an empty `data`, a zero-length read.
     pub fn read(&self, request: Request, data: &mut [u8], fx: &mut Effects) -> DmaResult {
-        let mut at = 0;
-        self.transfer(request, data.len(), Access::Read, fx, |mem, place, len| {
+        let (mut at, len) = (0, data.len());
+        let result = self.transfer(request, len, Access::Read, fx, |mem, place, len| {
             place.read(mem, &mut data[at..at + len]);
             at += len;
-        })
+        });
+        self.trace(request, len, Access::Read, result, fx);
+        result
     }
 
     /// Writes `data`. An empty `data` does nothing and succeeds.
@@ -87,7 +95,7 @@ impl DmaPort {
         }
         let mut at = 0;
         let mut message = None;
-        let result = self.transfer(request, data.len(), Access::Write, fx, |mem, place, len| {
+        let mut result = self.transfer(request, data.len(), Access::Write, fx, |mem, place, len| {
             if let Place::Message(address) = place {
                 message = <[u8; 4]>::try_from(&data[at..at + len]).ok().map(|word| (address, word));
             }
@@ -95,12 +103,12 @@ impl DmaPort {
             at += len;
         });
         if let Some((address, word)) = message {
-            fx.push(Effect::Interrupt {
-                initiator: self.initiator,
-                address: address.0,
-                data: u32::from_le_bytes(word),
-            });
+            let outcome = self.iommu.interrupt(self.initiator, address.0, u32::from_le_bytes(word), fx);
+            if outcome != Outcome::Done {
+                result = DmaResult { done: result.done - word.len() as u64, outcome };
+            }
         }
+        self.trace(request, data.len(), Access::Write, result, fx);
         result
     }
 
@@ -116,11 +124,13 @@ impl DmaPort {
         }
         let mut old = Err(ur);
         // The operand fits one page because it is aligned, so there is exactly one piece.
-        let result = self.transfer(request, op.size() as usize, Access::Atomic, fx, |mem, place, _| {
+        let len = op.size() as usize;
+        let result = self.transfer(request, len, Access::Atomic, fx, |mem, place, _| {
             if let Place::Ram(handle, _) = place {
                 old = mem.atomic_at(handle, op).map_err(|_| ur);
             }
         });
+        self.trace(request, len, Access::Atomic, result, fx);
         if result.outcome == Outcome::Done { old } else { Err(result.outcome) }
     }
 
@@ -150,6 +160,7 @@ impl DmaPort {
                 attrs,
                 kind,
             };
+            let _inside = self.slot.as_ref().map(Slot::enter);
             match self.locate(&transaction, fx) {
                 Ok(place) => access_piece(&self.mem, place, piece),
                 Err(outcome) => break outcome,
@@ -159,15 +170,13 @@ impl DmaPort {
                 break Outcome::Done;
             }
         };
-        fx.trace(|| TraceEvent::Dma {
-            initiator: self.initiator,
-            address,
-            len: len as u64,
-            access,
-            outcome,
-            done: done as u64,
-        });
         DmaResult { done: done as u64, outcome }
+    }
+
+    fn trace(&self, request: Request, len: usize, access: Access, result: DmaResult, fx: &mut Effects) {
+        let DmaResult { done, outcome } = result;
+        let (initiator, address) = (self.initiator, request.address);
+        fx.trace(|| TraceEvent::Dma { initiator, address, len: len as u64, access, outcome, done });
     }
 
     fn locate(&self, transaction: &Transaction, fx: &mut Effects) -> Result<Place, Outcome> {

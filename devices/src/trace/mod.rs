@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::addr::{Iova, Pa, SourceId};
 use crate::fabric::{Access, Initiator, Outcome};
+use crate::vtd::StaleUse;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -87,6 +88,23 @@ pub enum TraceEvent {
         /// What became of it.
         fate: &'static str,
     },
+    /// The sanitizer saw a cached entry used that memory no longer bears out.
+    Stale {
+        /// Which model.
+        unit: &'static str,
+        /// What it saw.
+        #[serde(flatten)]
+        stale: StaleUse,
+    },
+    /// A protected region swallowed a request.
+    Protected {
+        /// Which model.
+        unit: &'static str,
+        /// Whose request.
+        initiator: Initiator,
+        /// Where it would have gone.
+        pa: Pa,
+    },
     /// Cached translations or entries were dropped.
     Invalidation {
         /// Which model.
@@ -120,6 +138,17 @@ pub enum TraceEvent {
         /// Data.
         data: u32,
     },
+    /// Software accessed an address that nothing claims.
+    Unclaimed {
+        /// `memory` or `port`.
+        space: &'static str,
+        /// First byte.
+        address: u64,
+        /// Bytes.
+        len: u64,
+        /// Whether it was a write, which is lost; a read gives all ones.
+        write: bool,
+    },
     /// A level interrupt line changed.
     Line {
         /// Global system interrupt number.
@@ -151,6 +180,10 @@ impl fmt::Display for TraceEvent {
             Self::Fault { unit, source, reason, what, address, fate } => {
                 write!(f, "{unit}: fault {reason:#04x} ({what}) by {source} at {address:#x}, {fate}")
             }
+            Self::Stale { unit, stale } => write!(f, "{unit}: {stale}"),
+            Self::Protected { unit, initiator, pa } => {
+                write!(f, "{unit}: {initiator} kept out of the protected region at {pa}")
+            }
             Self::Invalidation { unit, what, domain, range } => {
                 write!(f, "{unit}: invalidate {what}")?;
                 if let Some(domain) = domain {
@@ -171,6 +204,10 @@ impl fmt::Display for TraceEvent {
                 if *outcome != Outcome::Done && *done > 0 { write!(f, " after {done}") } else { Ok(()) }
             }
             Self::Interrupt { address, data } => write!(f, "interrupt: {address:#x} data {data:#x}"),
+            Self::Unclaimed { space, address, len, write } => {
+                let what = if *write { "write to" } else { "read of" };
+                write!(f, "bus: {what} {len} bytes at unclaimed {space} {address:#x}")
+            }
             Self::Line { line, asserted } => {
                 write!(f, "interrupt line {line}: {}", if *asserted { "asserted" } else { "deasserted" })
             }

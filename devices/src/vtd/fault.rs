@@ -40,17 +40,33 @@ pub enum Reason {
     TypeBlocked = 0x0d,
     /// LGN.4: the output lies in the interrupt range.
     OutputInInterruptRange = 0x0e,
+    /// Reserved field in a remappable interrupt request.
+    InterruptReserved = 0x20,
+    /// Interrupt index beyond the table.
+    InterruptIndex = 0x21,
+    /// Interrupt remapping table entry not present.
+    InterruptNotPresent = 0x22,
+    /// The interrupt remapping table entry cannot be read.
+    InterruptTableAccess = 0x23,
+    /// Reserved field in an interrupt remapping table entry.
+    InterruptEntryReserved = 0x24,
+    /// Interrupt in compatibility format, which is blocked.
+    InterruptCompatibility = 0x25,
+    /// The source of the interrupt is not the one that the entry names.
+    InterruptSource = 0x26,
     /// Malformed access to the interrupt range.
     InterruptRangeAccess = 0x29,
     /// RTA.1: unsupported translation table mode.
     TableMode = 0x30,
     /// RTA.2: request with PASID in legacy mode.
     PasidInLegacy = 0x31,
+    /// RTA.4: abort-DMA mode.
+    AbortDma = 0x33,
 }
 
 impl Reason {
     /// Every reason that a legacy-mode unit reports.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 25] = [
         Self::RootNotPresent,
         Self::ContextNotPresent,
         Self::ContextInvalid,
@@ -65,9 +81,17 @@ impl Reason {
         Self::TableReserved,
         Self::TypeBlocked,
         Self::OutputInInterruptRange,
+        Self::InterruptReserved,
+        Self::InterruptIndex,
+        Self::InterruptNotPresent,
+        Self::InterruptTableAccess,
+        Self::InterruptEntryReserved,
+        Self::InterruptCompatibility,
+        Self::InterruptSource,
         Self::InterruptRangeAccess,
         Self::TableMode,
         Self::PasidInLegacy,
+        Self::AbortDma,
     ];
 
     /// The code in FRCD.FR.
@@ -75,7 +99,7 @@ impl Reason {
         self as u8
     }
 
-    /// Whether FPD = 1 in a context entry keeps it from being recorded [VT-d 7.1.3].
+    /// Whether FPD = 1 in a context entry, or an interrupt remapping table entry, keeps it from being recorded [VT-d 7.1.3].
     pub const fn qualified(self) -> bool {
         !matches!(
             self,
@@ -83,9 +107,14 @@ impl Reason {
                 | Self::RootAccess
                 | Self::ContextAccess
                 | Self::RootReserved
+                | Self::InterruptReserved
+                | Self::InterruptIndex
+                | Self::InterruptTableAccess
+                | Self::InterruptCompatibility
                 | Self::InterruptRangeAccess
                 | Self::TableMode
                 | Self::PasidInLegacy
+                | Self::AbortDma
         )
     }
 
@@ -106,9 +135,17 @@ impl Reason {
             Self::TableReserved => "reserved field in second-stage entry",
             Self::TypeBlocked => "translated request blocked",
             Self::OutputInInterruptRange => "output in the interrupt range",
+            Self::InterruptReserved => "reserved field in interrupt request",
+            Self::InterruptIndex => "interrupt index beyond the table",
+            Self::InterruptNotPresent => "interrupt entry not present",
+            Self::InterruptTableAccess => "interrupt entry not readable",
+            Self::InterruptEntryReserved => "reserved field in interrupt entry",
+            Self::InterruptCompatibility => "compatibility-format interrupt blocked",
+            Self::InterruptSource => "interrupt from another source than the entry's",
             Self::InterruptRangeAccess => "malformed access to the interrupt range",
             Self::TableMode => "unsupported translation table mode",
             Self::PasidInLegacy => "request with PASID in legacy mode",
+            Self::AbortDma => "abort-DMA mode",
         }
     }
 }
@@ -118,7 +155,7 @@ impl Reason {
 pub struct Fault {
     /// The requester.
     pub source: SourceId,
-    /// The address it asked for.
+    /// The address it asked for; of an interrupt fault, the interrupt's index in bits 63:48.
     pub address: Iova,
     /// What it wanted.
     pub access: Access,
@@ -127,14 +164,24 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// A blocked interrupt request; an index above 16 bits is cut.
+    pub fn interrupt(source: SourceId, reason: Reason, index: u32) -> Self {
+        Self { source, address: Iova(u64::from(index) << 48), access: Access::Write, reason }
+    }
+
     /// The record, F set. `width` bits of the address are kept: the widest supported AGAW.
     ///
     /// PASID, privilege and address-type fields stay zero: they are reserved on a unit without
     /// ECAP.PASID and ECAP.DT.
     fn record(self, width: u32) -> Frcd {
         let address = match self.reason {
-            // The field is undefined for this reason [VT-d 11.4.7.6].
-            Reason::InterruptRangeAccess => 0,
+            // The field is undefined for these reasons [VT-d 11.4.7.6].
+            Reason::InterruptReserved | Reason::InterruptCompatibility | Reason::InterruptRangeAccess => 0,
+            Reason::InterruptIndex
+            | Reason::InterruptNotPresent
+            | Reason::InterruptTableAccess
+            | Reason::InterruptEntryReserved
+            | Reason::InterruptSource => self.address.0,
             _ => self.address.0 & ((1 << width) - 1),
         };
         Frcd::ZERO

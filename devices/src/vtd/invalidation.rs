@@ -47,19 +47,53 @@ pub enum IotlbScope {
         first: u64,
         /// Last byte.
         last: u64,
+        /// Only entries that map pages changed; cached paging structures may stay (IH = 1).
+        leaf_only: bool,
     },
 }
 
 impl IotlbScope {
     /// The 2^`am` pages that `address` lies in, bits below ignored.
-    pub const fn pages(domain: u16, address: u64, am: u8) -> Self {
+    pub const fn pages(domain: u16, address: u64, am: u8, leaf_only: bool) -> Self {
         let below = match PAGE_SIZE.checked_shl(am as u32) {
             // A shift that pushes the bit out leaves 0: everything is covered.
             Some(0) | None => u64::MAX,
             Some(size) => size - 1,
         };
-        Self::Pages { domain, first: address & !below, last: address | below }
+        Self::Pages { domain, first: address & !below, last: address | below, leaf_only }
     }
+}
+
+/// Entries of the interrupt-entry cache to drop [VT-d 6.5.2.7].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InterruptScope {
+    /// All.
+    Global,
+    /// Those whose index equals `index` outside the low `mask` bits.
+    Index {
+        /// The index.
+        index: u16,
+        /// Number of low bits not to compare.
+        mask: u8,
+    },
+}
+
+/// A protected region, both ends included; empty where `last` is smaller [VT-d 11.4.8].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProtectedRange {
+    /// First byte.
+    pub first: u64,
+    /// Last byte.
+    pub last: u64,
+}
+
+/// How interrupt requests are treated [VT-d 5.1.4].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterruptMode {
+    /// GSTS.IRES.
+    pub enabled: bool,
+    /// GSTS.CFIS.
+    pub compatibility: bool,
 }
 
 /// A change that the translating half must follow. It is complete when the call returns: no
@@ -69,6 +103,14 @@ pub trait BackEnd: Send + Sync {
     fn set_enabled(&self, enabled: bool);
     /// SRTP latched this value of RTADDR_REG.
     fn set_root(&self, rtaddr: super::regs::Rtaddr);
+    /// PMEN.PRS changed: the low and the high region, or none.
+    fn set_protected(&self, ranges: Option<[ProtectedRange; 2]>);
+    /// GSTS.IRES or GSTS.CFIS changed.
+    fn set_interrupt_mode(&self, mode: InterruptMode);
+    /// SIRTP latched this value of IRTA_REG.
+    fn set_interrupt_table(&self, irta: super::regs::Irta);
+    /// Drops cached interrupt entries.
+    fn invalidate_interrupts(&self, scope: InterruptScope);
     /// Drops cached context entries.
     fn invalidate_context(&self, scope: ContextScope);
     /// Drops cached translations.

@@ -178,7 +178,13 @@ register! {
         29:27 RsvdZ _r1,
         /// Queued invalidation enable; a level.
         26:26 Wo    qie: bool,
-        25:0  RsvdZ _r0,
+        /// Interrupt remapping enable; a level.
+        25:25 Wo    ire: bool,
+        /// Set interrupt remap table pointer; one-shot.
+        24:24 Wo    sirtp: bool,
+        /// Compatibility format interrupts pass; a level.
+        23:23 Wo    cfi: bool,
+        22:0  RsvdZ _r0,
     }
 }
 
@@ -192,7 +198,13 @@ register! {
         29:27 RsvdZ _r1,
         /// Queued invalidation is enabled.
         26:26 Ro    qies: bool,
-        25:0  RsvdZ _r0,
+        /// Interrupt remapping is enabled.
+        25:25 Ro    ires: bool,
+        /// The interrupt remapping table pointer has been latched.
+        24:24 Ro    irtps: bool,
+        /// Compatibility format interrupts pass.
+        23:23 Ro    cfis: bool,
+        22:0  RsvdZ _r0,
     }
 }
 
@@ -342,6 +354,35 @@ register! {
 }
 
 register! {
+    /// Protected Memory Enable Register [VT-d 11.4.8.1].
+    pub struct Pmen: u32 {
+        /// Enable protected memory.
+        31:31 Rw    epm: bool,
+        30:1  RsvdP _r0,
+        /// The regions are protected.
+        0:0   Ro    prs: bool,
+    }
+}
+
+register! {
+    /// Protected Low-Memory Base and Limit Registers [VT-d 11.4.8.2]. Regions are multiples of
+    /// 2 MiB; the low bits of a limit count as ones.
+    pub struct ProtectedLow: u32 {
+        31:21 Rw    address: u16,
+        20:0  RsvdZ _r0,
+    }
+}
+
+register! {
+    /// Protected High-Memory Base and Limit Registers [VT-d 11.4.8.4].
+    pub struct ProtectedHigh: u64 {
+        63:48 RsvdZ _beyond_host_width,
+        47:21 Rw    address: u32,
+        20:0  RsvdZ _r0,
+    }
+}
+
+register! {
     /// Invalidation Queue Head Register [VT-d 11.4.9.1].
     pub struct Iqh: u64 {
         63:19 RsvdZ _r1,
@@ -396,6 +437,19 @@ register! {
     }
 }
 
+register! {
+    /// Interrupt Remapping Table Address Register [VT-d 11.4.10.1].
+    pub struct Irta: u64 {
+        /// Table address, bits 63:12.
+        63:12 Rw    irta: u64,
+        /// Extended interrupt mode: destinations have 32 bits.
+        11:11 Rw    eime: bool,
+        10:4  RsvdZ _r0,
+        /// The table has 2^(s + 1) entries.
+        3:0   Rw    s: u8,
+    }
+}
+
 /// A place in the register file: the register and which dword of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -419,6 +473,10 @@ pub(super) enum Reg {
     Feaddr,
     Feuaddr,
     Pmen,
+    Plmbase,
+    Plmlimit,
+    Phmbase,
+    Phmlimit,
     Iqh,
     Iqt,
     Iqa,
@@ -428,6 +486,7 @@ pub(super) enum Reg {
     Ieaddr,
     Ieuaddr,
     Iqercd,
+    Irta,
     Iva,
     Iotlb,
     /// Fault recording register of this index.
@@ -449,6 +508,10 @@ const MAP: &[(u64, u32, Reg, &str)] = &[
     (0x040, 1, Reg::Feaddr, "FEADDR_REG"),
     (0x044, 1, Reg::Feuaddr, "FEUADDR_REG"),
     (0x064, 1, Reg::Pmen, "PMEN_REG"),
+    (0x068, 1, Reg::Plmbase, "PLMBASE_REG"),
+    (0x06c, 1, Reg::Plmlimit, "PLMLIMIT_REG"),
+    (0x070, 2, Reg::Phmbase, "PHMBASE_REG"),
+    (0x078, 2, Reg::Phmlimit, "PHMLIMIT_REG"),
     (0x080, 2, Reg::Iqh, "IQH_REG"),
     (0x088, 2, Reg::Iqt, "IQT_REG"),
     (0x090, 2, Reg::Iqa, "IQA_REG"),
@@ -458,6 +521,7 @@ const MAP: &[(u64, u32, Reg, &str)] = &[
     (0x0a8, 1, Reg::Ieaddr, "IEADDR_REG"),
     (0x0ac, 1, Reg::Ieuaddr, "IEUADDR_REG"),
     (0x0b0, 2, Reg::Iqercd, "IQERCD_REG"),
+    (0x0b8, 2, Reg::Irta, "IRTA_REG"),
     (IVA_OFFSET, 2, Reg::Iva, "IVA_REG"),
     (IVA_OFFSET + 8, 2, Reg::Iotlb, "IOTLB_REG"),
 ];

@@ -1,7 +1,8 @@
 //! Layouts as raw words: each field set alone must be the bit that the specification prints.
 
 use crate::register::{Access, Field, Register};
-use crate::vtd::invalidation_queue::{ContextInvalidate, IotlbInvalidate, Wait};
+use crate::vtd::interrupt_remapping::Irte;
+use crate::vtd::invalidation_queue::{ContextInvalidate, InterruptInvalidate, IotlbInvalidate, Wait};
 use crate::vtd::regs::*;
 use crate::vtd::tables::{ContextEntry, RootEntry};
 use crate::vtd::{Config, Reason};
@@ -23,8 +24,8 @@ fn the_preset_reports_these_capabilities() {
         | 6;
     assert_eq!(config.cap().raw(), cap);
     assert_eq!(config.cap().raw(), 0x00d2_078c_226f_0606);
-    // IRO 0fh, PT, QI, C.
-    assert_eq!(config.ecap().raw(), 0xf43);
+    // MHMV 15, IRO 0fh, PT, EIM, IR, QI, C.
+    assert_eq!(config.ecap().raw(), 0xf0_0f5b);
     assert_eq!(config.ver().raw(), 0x10);
     assert_eq!(Config::preset("vtd-imaginary"), None);
 }
@@ -125,6 +126,9 @@ fn software_write_masks_and_reserved_bits() {
     assert_eq!(ContextInvalidate::RESERVED, [0xfffc_0000_0000_f1c0, !0]);
     assert_eq!(IotlbInvalidate::RESERVED, [0xffff_ffff_0000_f100, 0xf80]);
     assert_eq!(Wait::RESERVED, [0xffff_f180, 0x3]);
+    assert_eq!(InterruptInvalidate::RESERVED, [0xffff_0000_07ff_f1e0, !0]);
+    assert_eq!(Irte::RESERVED, [0xff00_f000, 0xffff_ffff_fff0_0000]);
+    assert_eq!(Irta::RW, 0xffff_ffff_ffff_f80f);
 }
 
 #[test]
@@ -172,8 +176,8 @@ fn every_row_of_an_entry_has_an_entry_access() {
 #[test]
 fn reason_codes_are_the_published_ones() {
     let codes: Vec<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
-    assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 0xa, 0xb, 0xc, 0xd, 0xe, 0x29, 0x30, 0x31]);
+    assert_eq!(codes, (1..=0xe).chain(0x20..=0x26).chain([0x29, 0x30, 0x31, 0x33]).collect::<Vec<_>>());
     let unqualified: Vec<_> =
         Reason::ALL.iter().filter(|reason| !reason.qualified()).map(|reason| reason.code()).collect();
-    assert_eq!(unqualified, [1, 8, 9, 0xa, 0x29, 0x30, 0x31]);
+    assert_eq!(unqualified, [1, 8, 9, 0xa, 0x20, 0x21, 0x23, 0x25, 0x29, 0x30, 0x31, 0x33]);
 }

@@ -1,0 +1,48 @@
+//! Options that describe a machine.
+
+use clap::Args;
+use emulator::config::{DeviceSpec, IommuSpec, MachineConfig, MachineKind, MemorySize};
+
+/// The machine that a guest or a script gets.
+#[derive(Debug, Args)]
+pub struct MachineArgs {
+    /// Board: q35
+    #[arg(long, default_value = "q35", value_name = "NAME")]
+    machine: MachineKind,
+    /// IOMMU and its options, such as vtd-legacy,cache=tiny
+    ///
+    /// Presets: vtd-legacy, vtd-legacy-cm. Options: aw-bits=39|48|57,
+    /// cache=retain|tiny|adversarial|off; and, each on or off, abort-dma, caching-mode,
+    /// compress-faults, intremap, protected-regions, root-set-invalidates, write-buffer-flush. Without
+    /// this option DMA uses physical addresses.
+    #[arg(long, value_name = "PRESET[,KEY=VALUE…]")]
+    iommu: Option<IommuSpec>,
+    /// Fail if a cached translation, context entry or interrupt entry is used that memory no longer
+    /// bears out, and name the invalidation that was missing
+    #[arg(long, requires = "iommu")]
+    sanitize: bool,
+    /// PCI device, such as exerciser,functions=2 (may be repeated)
+    ///
+    /// edu (dma-mask=MASK), exerciser (functions=1..8, latency=NS), iommu-testdev, root-port (id=NAME).
+    /// All take addr=DD.F; all but root-port take bus=NAME, the name of a root port.
+    #[arg(long = "device", value_name = "NAME[,KEY=VALUE…]")]
+    devices: Vec<DeviceSpec>,
+    /// Size of RAM
+    #[arg(long, default_value_t, value_name = "SIZE")]
+    memory: MemorySize,
+    /// Seed of everything random in the machine
+    #[arg(long, default_value_t, value_name = "NUMBER")]
+    seed: u64,
+}
+
+impl MachineArgs {
+    /// What they describe.
+    pub fn config(&self) -> MachineConfig {
+        let Self { machine, iommu, sanitize, devices, memory, seed } = self;
+        let iommu = iommu.clone().map(|mut iommu| {
+            iommu.unit.sanitize = *sanitize;
+            iommu
+        });
+        MachineConfig { machine: *machine, iommu, memory: *memory, devices: devices.clone(), seed: *seed }
+    }
+}

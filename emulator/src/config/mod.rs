@@ -1,0 +1,198 @@
+//! What a machine is made of, as people write it on a command line.
+//!
+//! Every name, key and value is checked here, once; what follows works with types. Each error is
+//! one sentence that names the thing, its value and what would be right.
+
+mod device;
+mod iommu;
+mod placement;
+mod size;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use device::{DeviceKind, DeviceSpec, SlotAddress};
+pub use iommu::IommuSpec;
+pub use placement::{Placed, ROOT_BUS, place};
+pub use size::MemorySize;
+
+/// A machine as asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineConfig {
+    /// Which board.
+    pub machine: MachineKind,
+    /// Its IOMMU, if it has one.
+    pub iommu: Option<IommuSpec>,
+    /// Size of RAM.
+    pub memory: MemorySize,
+    /// PCI devices, in the order in which slots are given out.
+    pub devices: Vec<DeviceSpec>,
+    /// Seed of all randomness in the machine.
+    pub seed: u64,
+}
+
+/// The boards there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MachineKind {
+    /// x86-64 with the address map of QEMU's q35.
+    #[default]
+    Q35,
+}
+
+impl std::str::FromStr for MachineKind {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "q35" => Ok(Self::Q35),
+            _ => Err(ConfigError::unknown("machine", text, &["q35"])),
+        }
+    }
+}
+
+/// A machine that cannot be built as asked for.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// A name that nothing has.
+    #[error("unknown {what} '{value}'; known: {known}")]
+    Unknown {
+        /// What kind of name.
+        what: &'static str,
+        /// The name.
+        value: String,
+        /// What would be right.
+        known: String,
+    },
+    /// An option that its owner does not have.
+    #[error("{owner} has no option '{key}'; its options: {known}")]
+    UnknownKey {
+        /// The device or IOMMU.
+        owner: String,
+        /// The option.
+        key: String,
+        /// What would be right.
+        known: String,
+    },
+    /// An option given twice, or without `=value`.
+    #[error("{owner}: write the option '{key}' once, as {key}=VALUE")]
+    Malformed {
+        /// The device or IOMMU.
+        owner: String,
+        /// The option.
+        key: String,
+    },
+    /// A value that is not one of the option's.
+    #[error("{key}={value} is not valid: expected {expected}")]
+    Value {
+        /// The option.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// An option without which the device makes no sense.
+    #[error("{owner} needs the option {key}=VALUE")]
+    Missing {
+        /// The device.
+        owner: &'static str,
+        /// The option.
+        key: &'static str,
+    },
+    /// Two devices at one place.
+    #[error(
+        "{device} cannot be at {at} on bus {bus}: {taken_by} is there; choose another addr=, or leave it out"
+    )]
+    Clash {
+        /// Who wants the place.
+        device: &'static str,
+        /// Device and function number.
+        at: SlotAddress,
+        /// The bus.
+        bus: String,
+        /// Who has it.
+        taken_by: &'static str,
+    },
+    /// A place that software would not find, or that the bus does not have.
+    #[error("{device} cannot be at {at} on bus {bus}: {why}")]
+    Place {
+        /// Who wants the place.
+        device: &'static str,
+        /// Device and function number.
+        at: SlotAddress,
+        /// The bus.
+        bus: String,
+        /// The reason, and what to do.
+        why: &'static str,
+    },
+    /// No slot is left.
+    #[error("bus {bus} has no free slot for {device}; take a device away, or put it behind a root port")]
+    Full {
+        /// Who wants a slot.
+        device: &'static str,
+        /// The bus.
+        bus: String,
+    },
+    /// Two root ports of one name.
+    #[error("two root ports are called '{0}'; give each its own id=")]
+    SameName(String),
+    /// The PCI host refuses a place.
+    #[error(transparent)]
+    Pci(#[from] devices::pci::AddError),
+    /// The host cannot provide the memory.
+    #[error(transparent)]
+    Memory(#[from] devices::mem::MemError),
+    /// The devices do not fit their bus windows.
+    #[error("no room for {what} of {bytes:#x} bytes below {last:#x}; take a device away")]
+    NoRoom {
+        /// What had to be placed.
+        what: String,
+        /// Its size.
+        bytes: u64,
+        /// The end of the window.
+        last: u64,
+    },
+}
+
+impl ConfigError {
+    fn unknown(what: &'static str, value: &str, known: &[&str]) -> Self {
+        Self::Unknown { what, value: value.to_owned(), known: known.join(", ") }
+    }
+}
+
+/// Splits `name,key=value,…` and gives each pair to `set`, which says whether it knows the key;
+/// `known` lists the keys for the one who mistypes.
+fn parse_options(
+    text: &str,
+    known: &[&str],
+    mut set: impl FnMut(&str, &str) -> Result<bool, ConfigError>,
+) -> Result<(), ConfigError> {
+    let mut parts = text.split(',');
+    let owner = parts.next().unwrap_or_default();
+    let mut seen = Vec::new();
+    for part in parts {
+        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        let malformed = value.is_empty() || seen.contains(&key);
+        if malformed && known.contains(&key) {
+            return Err(ConfigError::Malformed { owner: owner.to_owned(), key: key.to_owned() });
+        }
+        if malformed || !set(key, value)? {
+            let known = known.join(", ");
+            return Err(ConfigError::UnknownKey { owner: owner.to_owned(), key: key.to_owned(), known });
+        }
+        seen.push(key);
+    }
+    Ok(())
+}
+
+/// A number as C writes them: decimal, or hexadecimal after `0x`.
+fn parse_number(text: &str) -> Option<u64> {
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None => (text, 10),
+    };
+    // The standard parser would accept a sign.
+    digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u64::from_str_radix(digits, radix).ok()).flatten()
+}

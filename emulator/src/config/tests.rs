@@ -1,0 +1,186 @@
+use devices::iommu::cache::Policy;
+use devices::vtd::AddressWidth;
+
+use super::*;
+
+fn at(device: u8, function: u8) -> SlotAddress {
+    SlotAddress { device, function }
+}
+
+fn check_error<T: std::fmt::Debug>(result: Result<T, ConfigError>, expected: &str) {
+    assert_eq!(result.unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn sizes() {
+    for (text, bytes) in [
+        ("512M", 0x2000_0000),
+        ("4m", 0x40_0000),
+        ("4096K", 0x40_0000),
+        ("0x400000", 0x40_0000),
+        ("3G", 0xc000_0000),
+        ("256G", 0x40_0000_0000),
+        ("536870912", 0x2000_0000),
+    ] {
+        assert_eq!(text.parse::<MemorySize>().unwrap().bytes(), bytes, "{text}");
+    }
+    for text in
+        ["", "M", "3M", "257G", "5000001", "-1M", "+8M", "8MB", "8 M", "1.5G", "99999999999999999999", "ä"]
+    {
+        let expected = format!(
+            "memory={text} is not valid: expected a size such as 512M or 4G: a multiple of 4K, from 4M to 256G"
+        );
+        check_error(text.parse::<MemorySize>(), &expected);
+    }
+    for (text, shown) in [("512M", "512M"), ("1024M", "1G"), ("4100K", "4100K")] {
+        assert_eq!(text.parse::<MemorySize>().unwrap().to_string(), shown);
+    }
+}
+
+#[test]
+fn devices() {
+    let edu = DeviceKind::Edu { dma_mask: 0x0fff_ffff };
+    for (text, kind, address, bus) in [
+        ("edu", edu.clone(), None, None),
+        ("edu,dma-mask=0xffffffffffffffff", DeviceKind::Edu { dma_mask: u64::MAX }, None, None),
+        ("edu,addr=04.0,bus=rp0", edu.clone(), Some(at(4, 0)), Some("rp0")),
+        ("edu,bus=pcie.0,addr=1f.7", edu, Some(at(31, 7)), None),
+        ("exerciser", DeviceKind::Exerciser { functions: 1, latency: 1000 }, None, None),
+        ("exerciser,latency=0,functions=8", DeviceKind::Exerciser { functions: 8, latency: 0 }, None, None),
+        ("iommu-testdev,addr=a", DeviceKind::IommuTestdev, Some(at(10, 0)), None),
+        ("root-port,id=rp0", DeviceKind::RootPort { id: "rp0".into() }, None, None),
+    ] {
+        let expected = DeviceSpec { kind, address, bus: bus.map(str::to_owned) };
+        assert_eq!(text.parse::<DeviceSpec>().unwrap(), expected, "{text}");
+    }
+}
+
+#[test]
+fn devices_that_are_refused() {
+    for (text, expected) in [
+        ("", "unknown device ''; known: edu, exerciser, iommu-testdev, root-port"),
+        ("nvme,addr=1", "unknown device 'nvme'; known: edu, exerciser, iommu-testdev, root-port"),
+        ("edu,mask=1", "edu has no option 'mask'; its options: addr, bus, dma-mask"),
+        ("edu,", "edu has no option ''; its options: addr, bus, dma-mask"),
+        ("edu,addr", "edu: write the option 'addr' once, as addr=VALUE"),
+        ("edu,addr=", "edu: write the option 'addr' once, as addr=VALUE"),
+        ("edu,addr=1,addr=2", "edu: write the option 'addr' once, as addr=VALUE"),
+        ("edu,dma-mask=x", "dma-mask=x is not valid: expected a number such as 0xfffffff"),
+        ("exerciser,functions=0", "functions=0 is not valid: expected a number from 1 to 8"),
+        ("exerciser,functions=9", "functions=9 is not valid: expected a number from 1 to 8"),
+        (
+            "exerciser,latency=4294967296",
+            "latency=4294967296 is not valid: expected nanoseconds, a 32-bit number",
+        ),
+        (
+            "edu,addr=20.0",
+            "addr=20.0 is not valid: expected device.function in hexadecimal, from 00.0 to 1f.7",
+        ),
+        ("edu,addr=1.8", "addr=1.8 is not valid: expected device.function in hexadecimal, from 00.0 to 1f.7"),
+        (
+            "edu,addr=+1.0",
+            "addr=+1.0 is not valid: expected device.function in hexadecimal, from 00.0 to 1f.7",
+        ),
+        ("edu,addr=1.", "addr=1. is not valid: expected device.function in hexadecimal, from 00.0 to 1f.7"),
+        ("root-port", "root-port needs the option id=VALUE"),
+        ("root-port,id=a,bus=b", "root-port has no option 'bus'; its options: addr, id"),
+        (
+            "root-port,id=pcie.0",
+            "id=pcie.0 is not valid: expected up to 32 letters, digits, '-', '_' or '.', and not pcie.0, the root bus",
+        ),
+    ] {
+        check_error(text.parse::<DeviceSpec>(), expected);
+    }
+}
+
+#[test]
+fn iommus() {
+    for (text, cache, address_width) in [
+        ("vtd-legacy", Policy::Retain, AddressWidth::Bits48),
+        ("vtd-legacy,cache=retain,aw-bits=39", Policy::Retain, AddressWidth::Bits39),
+        ("vtd-legacy,cache=tiny,aw-bits=48", Policy::Tiny, AddressWidth::Bits48),
+        ("vtd-legacy,aw-bits=57,cache=adversarial", Policy::Adversarial, AddressWidth::Bits57),
+        ("vtd-legacy,cache=off", Policy::Off, AddressWidth::Bits48),
+    ] {
+        let spec = text.parse::<IommuSpec>().unwrap();
+        assert_eq!((spec.preset.as_str(), spec.unit.cache), ("vtd-legacy", cache), "{text}");
+        assert_eq!(spec.unit.address_width, address_width, "{text}");
+    }
+    for (text, expected) in [
+        ("vtd,cache=off", "unknown IOMMU 'vtd'; known: vtd-legacy, vtd-legacy-cm"),
+        ("vtd-legacy,cache=big", "cache=big is not valid: expected retain, tiny, adversarial or off"),
+        ("vtd-legacy,aw-bits=40", "aw-bits=40 is not valid: expected 39, 48 or 57"),
+        ("vtd-legacy,intremap=yes", "intremap=yes is not valid: expected on or off"),
+        ("vtd-legacy,compress-faults=1", "compress-faults=1 is not valid: expected on or off"),
+        (
+            "vtd-legacy,caches=off",
+            "vtd-legacy has no option 'caches'; its options: abort-dma, aw-bits, cache, caching-mode, \
+             compress-faults, intremap, protected-regions, root-set-invalidates, write-buffer-flush",
+        ),
+    ] {
+        check_error(text.parse::<IommuSpec>(), expected);
+    }
+    check_error("pc".parse::<MachineKind>(), "unknown machine 'pc'; known: q35");
+}
+
+fn placed(texts: &[&str]) -> Result<Vec<(String, SlotAddress)>, ConfigError> {
+    let specs = texts.iter().map(|text| text.parse()).collect::<Result<Vec<DeviceSpec>, _>>()?;
+    let placed = place(&specs)?;
+    Ok(placed.iter().map(|p| (p.spec.kind.name().to_owned(), p.address)).collect())
+}
+
+#[test]
+fn places_are_given_in_order_around_those_asked_for() {
+    let places =
+        placed(&["exerciser,functions=2", "edu", "iommu-testdev,addr=02.0", "edu,bus=rp", "root-port,id=rp"]);
+    let expected = [
+        ("root-port", at(4, 0)),
+        ("exerciser", at(1, 0)),
+        ("edu", at(3, 0)),
+        ("iommu-testdev", at(2, 0)),
+        ("edu", at(0, 0)),
+    ];
+    assert_eq!(places.unwrap(), expected.map(|(name, at)| (name.to_owned(), at)));
+    let two_functions = placed(&["edu,addr=5.1", "iommu-testdev,addr=5.0"]).unwrap();
+    assert_eq!(two_functions[0].1, at(5, 1));
+}
+
+#[test]
+fn places_that_are_refused() {
+    let many: Vec<&str> = std::iter::repeat_n("edu", 32).collect();
+    for (texts, expected) in [
+        (
+            &["edu,addr=4", "exerciser,addr=04.0"][..],
+            "exerciser cannot be at 04.0 on bus pcie.0: edu is there; choose another addr=, or leave it out",
+        ),
+        (
+            &["edu,addr=0.0"],
+            "edu cannot be at 00.0 on bus pcie.0: the host bridge is there; choose another addr=, or leave it out",
+        ),
+        (
+            &["edu,addr=4.1", "exerciser,addr=4,functions=2"],
+            "exerciser cannot be at 04.1 on bus pcie.0: edu is there; choose another addr=, or leave it out",
+        ),
+        (
+            &["exerciser,addr=4.7,functions=2"],
+            "exerciser cannot be at 04.7 on bus pcie.0: its functions do not fit one device; use function 0",
+        ),
+        (
+            &["edu,addr=4.1"],
+            "edu cannot be at 04.1 on bus pcie.0: software finds it only if that device has a function 0; add one, or use function 0",
+        ),
+        (
+            &["root-port,id=a", "edu,bus=a,addr=1"],
+            "edu cannot be at 01.0 on bus a: the link behind a root port has device 0 only; use addr=00",
+        ),
+        (&["edu,bus=b", "root-port,id=a"], "unknown bus 'b'; known: a, pcie.0"),
+        (&["root-port,id=a", "root-port,id=a"], "two root ports are called 'a'; give each its own id="),
+        (
+            &["root-port,id=a", "edu,bus=a", "edu,bus=a"],
+            "bus a has no free slot for edu; take a device away, or put it behind a root port",
+        ),
+        (&many, "bus pcie.0 has no free slot for edu; take a device away, or put it behind a root port"),
+    ] {
+        check_error(placed(texts), expected);
+    }
+}

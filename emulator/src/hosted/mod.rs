@@ -1,0 +1,220 @@
+//! A guest program of ours, run in this process.
+//!
+//! The very functions that make the bare-metal image run here on [`Hosted`], which implements the
+//! guest library's hardware trait on a [`Machine`]. There are no instructions to count, so each call
+//! costs a fixed 100 ns of machine time; what falls due in it happens before the call does anything,
+//! and interrupts arrive there and nowhere else. A run is therefore a pure function of machine and
+//! program.
+//!
+//! A program is stopped between two calls by unwinding its stack: when it exits, because on bare
+//! metal nothing after that runs, and when its time is over, because a program that never ends has
+//! no other place to be stopped at.
+//!
+//! What is absent: an IOAPIC. Level-triggered lines reach no program here.
+
+#[cfg(test)]
+mod tests;
+mod vectors;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use devices::events::Time;
+use guests::hw::{Hw, RAM_FIRST, Range};
+
+use crate::machine::{Interrupt, Machine, layout};
+use vectors::Vectors;
+
+/// Nanoseconds of machine time that a call costs.
+const CALL: u64 = 100;
+/// Nanoseconds of machine time after which an idle processor looks around.
+const IDLE: u64 = 1_000_000;
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It returned or exited with this value; 0 means that all went well.
+    Exited(u32),
+    /// Machine time reached the limit first.
+    TimedOut,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub struct Finished {
+    /// The machine as the program left it.
+    pub machine: Machine,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// What a program is told and allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// Words for the program, separated by spaces.
+    pub command_line: &'a str,
+    /// Machine time at which it is stopped.
+    pub limit: Time,
+}
+
+/// Runs `program` to its end; `console` is given its text as it comes.
+pub fn run(
+    machine: Machine,
+    options: Options<'_>,
+    console: &mut dyn FnMut(&[u8]),
+    program: impl FnOnce(&mut Hosted<'_>) -> u32,
+) -> Finished {
+    let mut hosted = Hosted { machine, vectors: Vectors::default(), options, console };
+    // A stop happens between two calls of the machine, so the machine is whole after it.
+    let ending = match catch_unwind(AssertUnwindSafe(|| program(&mut hosted))) {
+        Ok(value) => Ending::Exited(value),
+        Err(payload) => match payload.downcast::<Stop>() {
+            Ok(stop) => stop.0,
+            Err(panic) => resume_unwind(panic),
+        },
+    };
+    Finished { machine: hosted.machine, ending }
+}
+
+/// The payload that unwinds a program's stack.
+struct Stop(Ending);
+
+fn stop(ending: Ending) -> ! {
+    // Unlike a panic this runs no panic hook, so nothing is printed.
+    resume_unwind(Box::new(Stop(ending)))
+}
+
+/// The hardware that a program in this process sees.
+pub struct Hosted<'a> {
+    machine: Machine,
+    vectors: Vectors,
+    options: Options<'a>,
+    console: &'a mut dyn FnMut(&[u8]),
+}
+
+impl Hosted<'_> {
+    /// Lets the time of one call pass.
+    fn call(&mut self) -> &mut Machine {
+        self.pass(self.machine.now().after(CALL));
+        &mut self.machine
+    }
+
+    fn pass(&mut self, until: Time) {
+        let now = self.machine.advance(until.min(self.options.limit));
+        for interrupt in self.machine.take_interrupts() {
+            if let Interrupt::Message { address, data } = interrupt {
+                self.vectors.message(address, data);
+            }
+        }
+        if now >= self.options.limit {
+            stop(Ending::TimedOut);
+        }
+        if let Some(value) = self.machine.exit_request() {
+            stop(Ending::Exited(value));
+        }
+    }
+
+    fn read<const N: usize>(&mut self, address: u64) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.call().read(address, &mut bytes);
+        bytes
+    }
+
+    fn port_read<const N: usize>(&mut self, port: u16) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.call().io_read(port, &mut bytes);
+        bytes
+    }
+}
+
+impl Hw for Hosted<'_> {
+    fn mmio_read32(&mut self, address: u64) -> u32 {
+        u32::from_le_bytes(self.read(address))
+    }
+
+    fn mmio_write32(&mut self, address: u64, value: u32) {
+        self.call().write(address, &value.to_le_bytes());
+    }
+
+    fn mmio_read64(&mut self, address: u64) -> u64 {
+        u64::from_le_bytes(self.read(address))
+    }
+
+    fn mmio_write64(&mut self, address: u64, value: u64) {
+        self.call().write(address, &value.to_le_bytes());
+    }
+
+    fn port_read8(&mut self, port: u16) -> u8 {
+        u8::from_le_bytes(self.port_read(port))
+    }
+
+    fn port_write8(&mut self, port: u16, value: u8) {
+        self.call().io_write(port, &value.to_le_bytes());
+    }
+
+    fn port_read32(&mut self, port: u16) -> u32 {
+        u32::from_le_bytes(self.port_read(port))
+    }
+
+    fn port_write32(&mut self, port: u16, value: u32) {
+        self.call().io_write(port, &value.to_le_bytes());
+    }
+
+    fn mem_read(&mut self, address: u64, data: &mut [u8]) {
+        self.call().read(address, data);
+    }
+
+    fn mem_write(&mut self, address: u64, data: &[u8]) {
+        self.call().write(address, data);
+    }
+
+    fn mem_read32(&mut self, address: u64) -> u32 {
+        u32::from_le_bytes(self.read(address))
+    }
+
+    fn mem_write32(&mut self, address: u64, value: u32) {
+        self.call().write(address, &value.to_le_bytes());
+    }
+
+    fn mem_read64(&mut self, address: u64) -> u64 {
+        u64::from_le_bytes(self.read(address))
+    }
+
+    fn mem_write64(&mut self, address: u64, value: u64) {
+        self.call().write(address, &value.to_le_bytes());
+    }
+
+    fn console(&mut self, text: &[u8]) {
+        self.call();
+        (self.console)(text);
+    }
+
+    fn take_interrupt(&mut self) -> Option<u8> {
+        self.call();
+        self.vectors.take()
+    }
+
+    fn idle(&mut self) {
+        self.call();
+        if self.vectors.is_empty() {
+            let soon = self.machine.now().after(IDLE);
+            self.pass(self.machine.next_event().map_or(soon, |due| due.min(soon)));
+        }
+    }
+
+    fn ram(&self) -> Range {
+        let low = layout::ram(self.machine.config().memory.bytes())[0].1;
+        Range { start: RAM_FIRST, last: low - 1 }
+    }
+
+    fn command_line(&self) -> &str {
+        self.options.command_line
+    }
+
+    fn apic_id(&self) -> u8 {
+        vectors::APIC_ID
+    }
+
+    fn exit(&mut self, code: u32) {
+        stop(Ending::Exited(code));
+    }
+}

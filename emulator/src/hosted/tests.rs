@@ -1,0 +1,62 @@
+use super::*;
+use crate::config::{MachineConfig, MemorySize};
+
+fn run_program(program: impl FnOnce(&mut Hosted<'_>) -> u32) -> (Finished, String) {
+    let config = MachineConfig { memory: "16M".parse::<MemorySize>().unwrap(), ..MachineConfig::default() };
+    let options = Options { command_line: "one two", limit: Time(10_000_000) };
+    let mut text = Vec::new();
+    let machine = Machine::new(&config).unwrap();
+    let finished = run(machine, options, &mut |bytes| text.extend_from_slice(bytes), program);
+    (finished, String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn a_program_sees_memory_ports_and_its_command_line() {
+    let (finished, text) = run_program(|hw| {
+        assert_eq!(hw.command_line(), "one two");
+        assert_eq!(hw.ram(), Range { start: 0x20_0000, last: 0xff_ffff });
+        hw.mem_write64(0x20_0000, 0x1122_3344_5566_7788);
+        assert_eq!(hw.mem_read32(0x20_0004), 0x1122_3344);
+        assert_eq!(hw.mmio_read32(0xfe00_0000), 0xffff_ffff);
+        assert_eq!(hw.port_read8(0x3fd), 0x60);
+        hw.console(b"hello\n");
+        7
+    });
+    assert_eq!((finished.ending, text.as_str()), (Ending::Exited(7), "hello\n"));
+    // Five of the calls above take time.
+    assert_eq!(finished.machine.now(), Time(500));
+}
+
+#[test]
+fn nothing_of_a_program_runs_after_its_exit() {
+    let mut after = false;
+    let (finished, _) = run_program(|hw| {
+        hw.exit(3);
+        after = true;
+        0
+    });
+    assert_eq!((finished.ending, after), (Ending::Exited(3), false));
+    let (finished, _) = run_program(|hw| {
+        hw.port_write32(0xf4, 5);
+        hw.take_interrupt();
+        0
+    });
+    assert_eq!(finished.ending, Ending::Exited(5));
+}
+
+#[test]
+fn a_program_that_never_ends_is_stopped_by_machine_time() {
+    let (finished, _) = run_program(|hw| {
+        loop {
+            hw.idle();
+        }
+    });
+    assert_eq!((finished.ending, finished.machine.now()), (Ending::TimedOut, Time(10_000_000)));
+}
+
+#[test]
+#[allow(clippy::panic)]
+fn a_panic_of_a_program_is_not_taken_for_an_end() {
+    let result = catch_unwind(|| run_program(|_| resume_unwind(Box::new("broken"))));
+    assert_eq!(*result.unwrap_err().downcast::<&str>().unwrap(), "broken");
+}

@@ -1,0 +1,17 @@
+//! Machines made of the models of `devices`, and the drivers that run them.
+//!
+//! A machine is passive: a driver (a virtual CPU, a guest program in this process, a script over a
+//! socket) reads and writes addresses and ports, lets time pass and takes the interrupts. Which
+//! driver it is makes no difference to any model.
+
+pub mod config;
+pub mod exit;
+pub mod hosted;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub mod kvm;
+pub mod legacy;
+pub mod machine;
+pub mod qtest;
+pub mod report;
+pub mod story;
+pub mod trace;

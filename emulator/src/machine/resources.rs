@@ -1,0 +1,158 @@
+//! What firmware does before it hands over: bus numbers, bridge windows, base addresses.
+//!
+//! A guest that is entered directly finds PCI as after a PC's firmware: every memory BAR has an
+//! address, every root port a bus number and a window, and passes requests both ways. Functions
+//! themselves are left disabled; that is their drivers' business. I/O BARs stay unassigned: no model
+//! has one. A script client is its own firmware, so it gets the machine without all this.
+
+use std::cmp::Reverse;
+
+use devices::addr::SourceId;
+use devices::pci::{BarKind, Bus, FunctionKind, Host};
+use vm_allocator::{AddressAllocator, AllocPolicy};
+
+use super::{Machine, layout};
+use crate::config::ConfigError;
+
+const MIB: u64 = 1 << 20;
+/// Command and Status. Of Command, Memory Space Enable and Bus Master Enable [PCIe 7.5.1.1.3].
+const COMMAND: u64 = 0x04;
+const MEMORY_AND_MASTER: u16 = 0b110;
+/// Primary, secondary and subordinate bus number [PCIe 7.5.1.3].
+const BUS_NUMBERS: u64 = 0x18;
+/// Memory Base in 15:0 and Memory Limit in 31:16; bits 15:4 of each are address bits 31:20
+/// [PCIe 7.5.1.3.8].
+const MEMORY_WINDOW: u64 = 0x20;
+/// A base above the limit: no window.
+const NO_WINDOW: u32 = 0x0000_fff0;
+
+/// A memory BAR.
+struct Bar {
+    source: SourceId,
+    offset: u64,
+    /// Whether the next register holds address bits 63:32.
+    wide: bool,
+    bytes: u64,
+}
+
+/// What gets its addresses in one piece: a BAR on the root bus, or all that is behind a root port.
+struct Group {
+    what: String,
+    /// The root port, and the number of the bus behind it.
+    port: Option<(SourceId, u8)>,
+    /// Largest first, so that each is aligned where the one before it ends.
+    bars: Vec<Bar>,
+}
+
+/// A write to configuration space.
+struct Write {
+    source: SourceId,
+    offset: u64,
+    data: Vec<u8>,
+}
+
+impl Machine {
+    /// Assigns bus numbers, bridge windows and memory BARs, as firmware does.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoRoom`] where the devices need more addresses than there are.
+    pub fn assign_resources(&mut self) -> Result<(), ConfigError> {
+        let writes = plan(groups(&self.pci))?;
+        let mut fx = self.effects();
+        for Write { source, offset, data } in writes {
+            self.pci.write_config(source, offset, &data, &mut fx);
+        }
+        self.deliver(fx);
+        Ok(())
+    }
+}
+
+fn groups(pci: &Host) -> Vec<Group> {
+    let ports = pci.functions().filter_map(|function| match function.kind {
+        FunctionKind::RootPort { name } => Some((name, function.placement)),
+        FunctionKind::HostBridge | FunctionKind::Endpoint { .. } => None,
+    });
+    // Bus 0 has 31 devices of 8 functions beside the host bridge, so the numbers suffice.
+    let behind = (1..=u8::MAX).zip(ports).map(|(bus, (name, at))| Group {
+        what: format!("the devices behind root port {name}"),
+        port: Some((SourceId::new(0, at.device, at.function), bus)),
+        bars: bars(pci, Bus::Behind(name), bus),
+    });
+    let on_root = bars(pci, Bus::Root, 0).into_iter().map(|bar| Group {
+        what: format!("a BAR of {}", bar.source),
+        port: None,
+        bars: vec![bar],
+    });
+    behind.chain(on_root).collect()
+}
+
+fn bars(pci: &Host, bus: Bus<'_>, number: u8) -> Vec<Bar> {
+    let functions = pci.functions().filter(|function| function.placement.bus == bus);
+    let mut bars: Vec<_> = functions
+        .flat_map(|function| function.bars.iter().map(move |bar| (function.placement, bar)))
+        .filter(|(_, bar)| bar.kind().is_memory())
+        .map(|(at, bar)| Bar {
+            source: SourceId::new(number, at.device, at.function),
+            offset: bar.offset().into(),
+            wide: matches!(bar.kind(), BarKind::Memory64 { .. }),
+            bytes: bar.size(),
+        })
+        .collect();
+    bars.sort_by_key(|bar| Reverse(bar.bytes));
+    bars
+}
+
+fn plan(mut groups: Vec<Group>) -> Result<Vec<Write>, ConfigError> {
+    let (first, last) = (layout::PCI_HOLE_FIRST, layout::PCI_HOLE_LAST);
+    let no_room = |what: &str, bytes| ConfigError::NoRoom { what: what.to_owned(), bytes, last };
+    let mut hole = AddressAllocator::new(first, last - first + 1)
+        .map_err(|_| no_room("PCI devices", last - first + 1))?;
+    groups.sort_by_key(|group| Reverse(group.alignment()));
+    let mut writes = Vec::new();
+    for group in groups {
+        let bytes = group.bytes();
+        if bytes == 0 {
+            group.write(&mut writes, None);
+            continue;
+        }
+        let range = hole
+            .allocate(bytes, group.alignment(), AllocPolicy::FirstMatch)
+            .map_err(|_| no_room(&group.what, bytes))?;
+        group.write(&mut writes, Some((range.start(), range.end())));
+    }
+    Ok(writes)
+}
+
+impl Group {
+    fn bytes(&self) -> u64 {
+        let bars = self.bars.iter().map(|bar| bar.bytes).sum::<u64>();
+        if self.port.is_some() { bars.next_multiple_of(MIB) } else { bars }
+    }
+
+    fn alignment(&self) -> u64 {
+        let bar = self.bars.first().map_or(1, |bar| bar.bytes);
+        if self.port.is_some() { bar.max(MIB) } else { bar }
+    }
+
+    /// Writes what follows from the range that the group was given. Bus numbers come before what is
+    /// behind them.
+    fn write(&self, writes: &mut Vec<Write>, range: Option<(u64, u64)>) {
+        if let Some((source, bus)) = self.port {
+            let window = range.map_or(NO_WINDOW, |(first, last)| {
+                // Addresses in the hole have 32 bits.
+                (last & 0xfff0_0000 | first >> 16 & 0xfff0) as u32
+            });
+            writes.push(Write { source, offset: BUS_NUMBERS, data: vec![0, bus, bus] });
+            writes.push(Write { source, offset: MEMORY_WINDOW, data: window.to_le_bytes().to_vec() });
+            let data = MEMORY_AND_MASTER.to_le_bytes().to_vec();
+            writes.push(Write { source, offset: COMMAND, data });
+        }
+        let mut address = range.map_or(0, |(first, _)| first);
+        for bar in &self.bars {
+            let bytes = address.to_le_bytes();
+            let data = if bar.wide { bytes.to_vec() } else { bytes[..4].to_vec() };
+            writes.push(Write { source: bar.source, offset: bar.offset, data });
+            address += bar.bytes;
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The whole machine as data.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use devices::addr::{PAGE_SIZE, Pa};
+use devices::events::{self, Time};
+use devices::mem::ForeignPage;
+use devices::{pci, vtd};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{Interrupt, Machine};
+use crate::config::MachineConfig;
+use crate::legacy::{self, DebugExit};
+
+/// A saved [`Machine`]: everything but its trace sink.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineState {
+    config: MachineConfig,
+    now: Time,
+    events: events::State,
+    interrupts: Vec<Interrupt>,
+    vtd: Option<vtd::State>,
+    pci: pci::State,
+    serial: legacy::SerialState,
+    rtc: legacy::RtcState,
+    debug_exit: DebugExit,
+    ram: Vec<Page>,
+}
+
+/// A page of RAM that is not all zero, in base64.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Page {
+    address: Pa,
+    bytes: String,
+}
+
+/// A saved machine that cannot be restored; nothing has changed then.
+#[derive(Debug, Error)]
+pub enum RestoreError {
+    /// It was saved by a machine of other devices or memory.
+    #[error("the state was saved by another machine; build this one with the same options")]
+    OtherMachine,
+    /// A page is not valid base64.
+    #[error("the saved memory page {address} is damaged: {source}; save the machine again")]
+    Damaged {
+        /// Which page.
+        address: Pa,
+        /// What is wrong.
+        source: base64::DecodeError,
+    },
+    /// A PCI function is not as it was saved.
+    #[error(transparent)]
+    Pci(#[from] pci::StateError),
+    /// A page does not fit the memory.
+    #[error(transparent)]
+    ForeignPage(#[from] ForeignPage),
+}
+
+impl Machine {
+    /// The machine as data.
+    pub fn save(&self) -> MachineState {
+        let Self {
+            config,
+            memory: _,
+            phys,
+            now,
+            events,
+            interrupts,
+            vtd,
+            pci,
+            serial,
+            rtc,
+            debug_exit,
+            sink: _,
+        } = self;
+        let page = |(address, bytes): (Pa, Vec<u8>)| Page { address, bytes: STANDARD.encode(bytes) };
+        MachineState {
+            config: config.clone(),
+            now: *now,
+            events: events.save(),
+            interrupts: interrupts.clone(),
+            vtd: vtd.as_ref().map(vtd::Unit::save),
+            pci: pci.save(),
+            serial: serial.save(),
+            rtc: rtc.save(),
+            debug_exit: debug_exit.save(),
+            ram: phys.nonzero_pages(PAGE_SIZE as usize).into_iter().map(page).collect(),
+        }
+    }
+
+    /// Makes this machine equal to the one that was saved; its trace sink stays.
+    ///
+    /// # Errors
+    /// [`RestoreError`] where the state is not one of a machine like this.
+    pub fn restore(&mut self, state: MachineState) -> Result<(), RestoreError> {
+        let MachineState { config, now, events, interrupts, vtd, pci, serial, rtc, debug_exit, ram } = state;
+        if config != self.config || vtd.is_some() != self.vtd.is_some() {
+            return Err(RestoreError::OtherMachine);
+        }
+        let pages = ram
+            .into_iter()
+            .map(|Page { address, bytes }| match STANDARD.decode(bytes) {
+                Ok(bytes) if self.is_ram(address, bytes.len()) => Ok((address, bytes)),
+                Ok(_) => Err(ForeignPage(address).into()),
+                Err(source) => Err(RestoreError::Damaged { address, source }),
+            })
+            .collect::<Result<Vec<_>, RestoreError>>()?;
+        // The host may refuse a damaged state half way, so what it was is kept.
+        let before = self.pci.save();
+        if let Err(error) = self.pci.restore(pci) {
+            let undone = self.pci.restore(before);
+            debug_assert!(undone.is_ok(), "a state fits the host that saved it");
+            return Err(error.into());
+        }
+        self.phys.restore_pages(&pages)?;
+        self.now = now;
+        self.events.restore(events);
+        self.interrupts = interrupts;
+        if let (Some(unit), Some(state)) = (&mut self.vtd, vtd) {
+            unit.restore(state);
+        }
+        self.serial.restore(serial);
+        self.rtc.restore(rtc);
+        self.debug_exit.restore(debug_exit);
+        Ok(())
+    }
+
+    fn is_ram(&self, address: Pa, len: usize) -> bool {
+        self.phys.resolve(address).is_some_and(|(_, left)| len as u64 <= left)
+    }
+}

@@ -1,0 +1,156 @@
+//! The binary as its users see it: what it prints and with what code it exits.
+// A test file is all test code, its helpers included.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+fn iommulator(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_iommulator")).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+fn check_failure(args: &[&str], code: i32, message: &str) {
+    let output = iommulator(args);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+    assert!(text.contains(message), "{args:?}: {text}");
+}
+
+#[test]
+fn the_demo_holds_and_tells_its_story() {
+    let output = iommulator(&["demo", "--cpu", "hosted"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for part in [
+        "\nTAP version 13\n",
+        "\nok 1 - ",
+        "      The driver turns translation on.\n",
+        "      Device 00:01.0 reads 32 bytes at ",
+        "root entry not present (fault reason 01h, recorded).\n",
+        "      An interrupt message reaches the processor: vector ",
+        "\nAll ",
+    ] {
+        assert!(text.contains(part), "{part:?} is missing in {text}");
+    }
+}
+
+#[test]
+fn a_hosted_run_is_repeatable_down_to_its_trace() {
+    let args = ["run", "vtd_dma", "--cpu", "hosted", "--iommu", "vtd-legacy,cache=adversarial"];
+    let devices = ["--seed", "7", "--device", "exerciser", "--trace", "jsonl:-"];
+    let args: Vec<&str> = args.into_iter().chain(devices).collect();
+    let (one, two) = (iommulator(&args), iommulator(&args));
+    assert_eq!(one.status.code(), Some(0), "{}", String::from_utf8_lossy(&one.stdout));
+    assert!(one.stdout.len() > 10_000);
+    assert_eq!(one.stdout, two.stdout);
+}
+
+#[test]
+fn the_guest_passes_with_every_cache_policy() {
+    for policy in ["retain", "tiny", "adversarial", "off"] {
+        let iommu = format!("vtd-legacy,cache={policy}");
+        let args =
+            ["run", "vtd_dma", "--cpu", "hosted", "--device", "exerciser,functions=2", "--iommu", &iommu];
+        let output = iommulator(&args);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{policy}: {text}");
+    }
+}
+
+#[test]
+fn a_guest_without_its_hardware_reports_failure() {
+    let output = iommulator(&["run", "vtd_dma", "--cpu", "hosted"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("Bail out!"));
+}
+
+#[test]
+fn capabilities_as_text_and_json() {
+    let text = String::from_utf8(iommulator(&["caps", "vtd-legacy"]).stdout).unwrap();
+    assert!(text.starts_with("vtd-legacy\n\nCAP 0x00d2078c226f0606\n"), "{text}");
+    assert!(text.contains("\n   12:8  sagaw    0x6\n"), "{text}");
+    let json = iommulator(&["caps", "vtd-legacy,aw-bits=39", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["CAP"]["fields"]["SAGAW"], 2);
+    assert_eq!(json["ECAP"]["raw"], "0x0000000000f00f5b");
+}
+
+#[test]
+fn wrong_options_are_told_apart_from_a_host_that_lacks_something() {
+    for (args, code, message) in [
+        (&["run", "vtd_dma", "--device", "nvme"][..], 2, "unknown device 'nvme'; known: edu, exerciser"),
+        (&["run", "vtd_dma", "--iommu", "amd-vi"], 2, "unknown IOMMU 'amd-vi'; known: vtd-legacy"),
+        (&["run", "vtd_dma", "--memory", "1K"], 2, "expected a size such as 512M or 4G"),
+        (&["run", "vtd_dma", "--timeout", "0"], 2, "--timeout"),
+        (&["run", "vtd_dma", "--trace", "xml"], 2, "unknown trace format 'xml'"),
+        (&["run", "vtd_dma", "--device", "edu,addr=4", "--device", "edu,addr=4"], 2, "choose another addr="),
+        (&["caps", "none"], 2, "unknown IOMMU 'none'"),
+        (&["qtest"], 2, "--socket"),
+        (&["qtest", "--socket", "/nonexistent/socket"], 3, "cannot connect to /nonexistent/socket"),
+        (
+            &["run", "/nonexistent/image"],
+            3,
+            "cannot read the image /nonexistent/image; built-in guests: vtd_dma",
+        ),
+        (&["run", "Cargo.toml", "--cpu", "hosted"], 4, "--cpu hosted runs only the built-in guests"),
+        (
+            &["run", "vtd_dma", "--cpu", "hosted", "--trace", "text:/nonexistent/file"],
+            3,
+            "cannot create the trace file",
+        ),
+    ] {
+        check_failure(args, code, message);
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_crash() {
+    for args in [&["demo", "--cpu", "hosted"][..], &["caps", "vtd-legacy"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = Command::new(env!("CARGO_BIN_EXE_iommulator"))
+            .args(args)
+            .stdout(writer)
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(3), "{args:?}");
+    }
+}
+
+#[test]
+fn a_script_on_standard_input_is_served() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_iommulator"))
+        .args(["qtest", "--stdio", "--memory", "16M", "--device", "edu"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"readl 0xb0008000\nclock_step 10\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "OK 0x0000000011e81234\nOK 10\n");
+}
+
+#[test]
+fn a_script_on_a_socket_is_served() {
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::net::UnixListener;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_iommulator"))
+        .args(["qtest", "--memory", "16M", "--socket"])
+        .arg(&path)
+        .spawn()
+        .unwrap();
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut answers = BufReader::new(stream.try_clone().unwrap()).lines();
+    stream.write_all(b"writel 0x1000 5\n").unwrap();
+    assert_eq!(answers.next().unwrap().unwrap(), "OK");
+    stream.write_all(b"readl 0x1000\n").unwrap();
+    assert_eq!(answers.next().unwrap().unwrap(), "OK 0x0000000000000005");
+    drop((stream, answers));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -67,6 +67,19 @@ pub enum Invalidation {
     Queue,
 }
 
+/// What is special about a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Special {
+    /// Nothing.
+    Nothing,
+    /// It looks for uses of cached entries that memory no longer bears out; there must be none.
+    Sanitizer,
+    /// CAP.ESRTPS: software leaves invalidation to SRTP.
+    Esrtps,
+    /// ECAP.ADMS: TTM = 11b aborts all DMA.
+    Adms,
+}
+
 /// Everything that happens to a unit between two resets of its tables.
 #[derive(Clone)]
 pub struct Case {
@@ -74,6 +87,8 @@ pub struct Case {
     pub width: AddressWidth,
     /// One pending record per source is enough.
     pub compress: bool,
+    /// What is special about it.
+    pub special: Special,
     /// Which caching policy to try beside "off".
     pub policy: Policy,
     /// How software invalidates.
@@ -92,9 +107,22 @@ pub struct Case {
 
 impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { width, compress, policy, invalidation, rtaddr, stray_rtaddr, enabled, words, steps } =
-            self;
-        writeln!(f, "tables up to {width:?}, compressed faults {compress}, caches {policy:?}")?;
+        let Self {
+            width,
+            compress,
+            special,
+            policy,
+            invalidation,
+            rtaddr,
+            stray_rtaddr,
+            enabled,
+            words,
+            steps,
+        } = self;
+        writeln!(
+            f,
+            "tables up to {width:?}, special {special:?}, compressed faults {compress}, caches {policy:?}"
+        )?;
         write!(f, "RTADDR_REG {rtaddr:#x}")?;
         if let Some(stray) = stray_rtaddr {
             write!(f, ", then {stray:#x} without SRTP")?;

@@ -5,7 +5,7 @@ use devices::iommu::cache::Policy;
 use devices::vtd::AddressWidth;
 use tests::oracle::legacy::{Access, Request};
 
-use crate::case::{Case, Invalidation, Operation, Step};
+use crate::case::{Case, Invalidation, Operation, Special, Step};
 use crate::rig::{Rig, config};
 
 /// What a row adds to root entry 0 (context table at 2000h): context entry 0, the words of tables at
@@ -129,6 +129,7 @@ fn check(row: &Row) -> Result<(), String> {
     let case = Case {
         width: row.width,
         compress: false,
+        special: Special::Nothing,
         policy: Policy::Off,
         invalidation: Invalidation::Registers,
         rtaddr: 0x1000,
@@ -145,7 +146,7 @@ fn check(row: &Row) -> Result<(), String> {
         steps: vec![Step::Dma(request, Operation::Swap); 2],
     };
     for (name, cache) in Policy::ALL {
-        let mut rig = Rig::new(config(row.width, case.compress, cache)?)?;
+        let mut rig = Rig::new(config(&case, cache)?)?;
         rig.run(&case)
             .map_err(|difference| format!("with caches {name}, {difference}\nin the case\n{case:?}"))?;
         let endings: Vec<_> = rig.seen.keys().map(|(_, ending)| *ending).collect();

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use tests::oracle::legacy::{Access, Request};
 
-use crate::case::{Case, DATA, Invalidation, Operation, Step};
+use crate::case::{Case, DATA, Invalidation, Operation, Special, Step};
 
 const ROOT: u64 = 0x1000;
 const BUSES: [u8; 4] = [0x00, 0x01, 0x80, 0xff];
@@ -87,12 +87,13 @@ enum Plan {
 
 /// Cases with at most `mutations` changes and `steps` steps.
 pub fn case(mutations: usize, steps: usize) -> impl Strategy<Value = Case> {
-    let unit = (select(AddressWidth::ALL.to_vec()), prop::bool::weighted(0.2), policy(), invalidation());
+    let unit =
+        (select(AddressWidth::ALL.to_vec()), prop::bool::weighted(0.2), special(), policy(), invalidation());
     let root = (rtaddr(), prop::option::weighted(0.05, rtaddr()), prop::bool::weighted(0.95));
     let tables = (prop::collection::vec(device(), 1..=3), prop::collection::vec(mutation(), 0..=mutations));
     (unit, root, tables, prop::collection::vec(plan(), 1..=steps)).prop_map(
         |(
-            (width, compress, policy, invalidation),
+            (width, compress, special, policy, invalidation),
             (rtaddr, stray_rtaddr, enabled),
             (devices, mutations),
             plans,
@@ -106,9 +107,27 @@ pub fn case(mutations: usize, steps: usize) -> impl Strategy<Value = Case> {
             }
             let steps = plans.iter().map(|plan| step(plan, width, &devices, &words)).collect();
             let words = words.into_iter().collect();
-            Case { width, compress, policy, invalidation, rtaddr, stray_rtaddr, enabled, words, steps }
+            Case {
+                width,
+                compress,
+                special,
+                policy,
+                invalidation,
+                rtaddr,
+                stray_rtaddr,
+                enabled,
+                words,
+                steps,
+            }
         },
     )
+}
+
+fn special() -> impl Strategy<Value = Special> {
+    prop_oneof![
+        4 => Just(Special::Nothing),
+        1 => select(vec![Special::Sanitizer, Special::Esrtps, Special::Adms]),
+    ]
 }
 
 fn policy() -> impl Strategy<Value = Policy> {

@@ -15,22 +15,20 @@ use std::collections::btree_map::Entry;
 use devices::iommu::cache::Policy;
 use proptest::test_runner::{Config as Runs, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-use case::Case;
+use case::{Case, Special};
 use rig::Rig;
 
 /// One unit of each kind, made when it is first needed.
 #[derive(Default)]
-struct Rigs(BTreeMap<(u32, bool, u8), Rig>);
+struct Rigs(BTreeMap<(u32, bool, Special, u8), Rig>);
 
 impl Rigs {
     fn run(&mut self, case: &Case) -> Result<(), String> {
         for cache in [Policy::Off, case.policy] {
-            let key = (case.width.bits(), case.compress, cache as u8);
+            let key = (case.width.bits(), case.compress, case.special, cache as u8);
             let rig = match self.0.entry(key) {
                 Entry::Occupied(rig) => rig.into_mut(),
-                Entry::Vacant(place) => {
-                    place.insert(Rig::new(rig::config(case.width, case.compress, cache)?)?)
-                }
+                Entry::Vacant(place) => place.insert(Rig::new(rig::config(case, cache)?)?),
             };
             if let Err(difference) = rig.run(case) {
                 // Its memory may hold what no case should find.
@@ -51,7 +49,7 @@ impl Rigs {
         let hidden = QUALIFIED.iter().map(|reason| (*reason, false));
         for (reason, reported) in reported.chain(hidden) {
             let count = seen(Some((reason, reported)));
-            assert!(count >= 50, "reason {reason:#04x} (reported: {reported}) came up {count} times only");
+            assert!(count >= 20, "reason {reason:#04x} (reported: {reported}) came up {count} times only");
         }
         let passed = seen(None);
         assert!(passed >= 10_000, "{passed} requests passed");
@@ -60,7 +58,7 @@ impl Rigs {
 
 /// Fault reasons that FPD does not hide: legacy mode's, then those of RTADDR_REG and of the interrupt
 /// address range [VT-d 7.1.3, 5.1.4.1].
-const UNQUALIFIED: [u8; 7] = [0x01, 0x08, 0x09, 0x0a, 0x30, 0x31, 0x29];
+const UNQUALIFIED: [u8; 8] = [0x01, 0x08, 0x09, 0x0a, 0x30, 0x31, 0x33, 0x29];
 /// Those that it hides.
 const QUALIFIED: [u8; 10] = [0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x0b, 0x0c, 0x0d, 0x0e];
 

@@ -7,11 +7,11 @@ use devices::events::Time;
 use devices::fabric::{Effect, Effects};
 use devices::iommu::cache::Policy;
 use devices::mem::PhysMem;
-use devices::vtd::{AddressWidth, Config, Unit};
+use devices::vtd::{Config, Unit};
 use tests::oracle::legacy::{self, Access, Caps, Latched};
 use tests::oracle::log::Log;
 
-use crate::case::{Case, ISLANDS, Invalidation, QUEUE, STATUS, Step};
+use crate::case::{Case, ISLANDS, Invalidation, QUEUE, STATUS, Special, Step};
 use crate::image::Image;
 
 // Register offsets and bits [VT-d 11.4].
@@ -25,6 +25,7 @@ const FSTS: u64 = 0x34;
 const IQH: u64 = 0x80;
 const IQT: u64 = 0x88;
 const IQA: u64 = 0x90;
+const ESRTPS: u64 = 1 << 63;
 const TE: u32 = 1 << 31;
 const SRTP: u32 = 1 << 30;
 const QIE: u32 = 1 << 26;
@@ -60,11 +61,14 @@ pub struct Rig {
     pub(crate) seen: BTreeMap<(Access, Option<(u8, bool)>), u32>,
 }
 
-/// The legacy preset, with tables up to `width`.
-pub fn config(width: AddressWidth, compress: bool, cache: Policy) -> Result<Config, String> {
+/// The unit that `case` wants, with caches that live as `cache` says.
+pub fn config(case: &Case, cache: Policy) -> Result<Config, String> {
     let mut config = Config::preset("vtd-legacy").ok_or("there is no preset vtd-legacy")?;
-    config.address_width = width;
-    config.compress_faults = compress;
+    config.address_width = case.width;
+    config.compress_faults = case.compress;
+    config.sanitize = case.special == Special::Sanitizer;
+    config.root_set_invalidates = case.special == Special::Esrtps;
+    config.abort_dma = case.special == Special::Adms;
     config.cache = cache;
     // Any will do, as long as it stays the same.
     config.seed = 7;
@@ -156,11 +160,14 @@ impl Rig {
             self.commands |= QIE;
             self.command(0);
         }
-        // Invalidation needs legacy mode [VT-d 6.5]; nothing is cached while translation is off.
-        self.write64(RTADDR, 0);
-        self.command(SRTP);
-        self.latched = Latched { enabled: false, rtaddr: 0 };
-        self.invalidate(case.invalidation)?;
+        self.fetched.clear();
+        if self.caps.cap & ESRTPS == 0 {
+            // Invalidation needs legacy mode [VT-d 6.5]; nothing is cached while translation is off.
+            self.write64(RTADDR, 0);
+            self.command(SRTP);
+            self.latched = Latched { enabled: false, rtaddr: 0 };
+            self.invalidate(case.invalidation)?;
+        }
         self.write64(RTADDR, case.rtaddr);
         let (stored, rtaddr) = (self.read64(RTADDR), case.rtaddr & RTADDR_STORED);
         // The unit may lack bits that no host address has.

@@ -85,15 +85,15 @@ fn tables_without_mistakes_translate_as_the_oracle_says() {
 
 #[test]
 fn tables_with_one_mistake_fault_as_the_oracle_says() {
-    check(2, 40_000, 1, 6);
+    check(2, 38_000, 1, 6);
 }
 
 #[test]
 fn tables_with_many_mistakes_fault_as_the_oracle_says() {
-    check(3, 40_000, 4, 6);
+    check(3, 38_000, 4, 6);
 }
 
 #[test]
 fn long_runs_fill_and_wrap_the_fault_records() {
-    check(4, 5_000, 2, 40);
+    check(4, 4_000, 2, 32);
 }

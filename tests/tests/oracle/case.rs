@@ -78,6 +78,8 @@ pub enum Special {
     Esrtps,
     /// ECAP.ADMS: TTM = 11b aborts all DMA.
     Adms,
+    /// CAP.CM: what faulted may be cached as well; software invalidates everything in time.
+    CachingMode,
 }
 
 /// Everything that happens to a unit between two resets of its tables.

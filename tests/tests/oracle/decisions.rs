@@ -156,3 +156,36 @@ fn check(row: &Row) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// LGN.4 holds for cached translations as well [VT-d 7.1.3].
+#[test]
+fn a_cached_fault_does_not_open_the_interrupt_range() {
+    let dma = |access| {
+        let (len, translated, privileged) = (8, false, false);
+        let request = Request { source: 0, pasid: None, address: 0, len, access, translated, privileged };
+        Step::Dma(request, Operation::Swap)
+    };
+    let case = Case {
+        width: AddressWidth::Bits39,
+        compress: false,
+        special: Special::CachingMode,
+        policy: Policy::Retain,
+        invalidation: Invalidation::Registers,
+        rtaddr: 0x1000,
+        stray_rtaddr: None,
+        enabled: true,
+        // Domain 1; one page, readable only, at FEE00000h.
+        words: vec![
+            (0x1000, 0x2001),
+            (0x2000, 0x3001),
+            (0x2008, 0x101),
+            (0x3000, 0x4003),
+            (0x4000, 0x5003),
+            (0x5000, 0xfee0_0001),
+        ],
+        // Reason 05h, then 0Eh.
+        steps: vec![dma(Access::Write), dma(Access::Read)],
+    };
+    let config = config(&case, Policy::Retain).unwrap();
+    assert_eq!(Rig::new(config).and_then(|mut rig| rig.run(&case)), Ok(()));
+}

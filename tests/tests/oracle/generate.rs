@@ -126,7 +126,7 @@ pub fn case(mutations: usize, steps: usize) -> impl Strategy<Value = Case> {
 fn special() -> impl Strategy<Value = Special> {
     prop_oneof![
         4 => Just(Special::Nothing),
-        1 => select(vec![Special::Sanitizer, Special::Esrtps, Special::Adms]),
+        1 => select(vec![Special::Sanitizer, Special::Esrtps, Special::Adms, Special::CachingMode]),
     ]
 }
 

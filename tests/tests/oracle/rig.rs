@@ -69,6 +69,7 @@ pub fn config(case: &Case, cache: Policy) -> Result<Config, String> {
     config.sanitize = case.special == Special::Sanitizer;
     config.root_set_invalidates = case.special == Special::Esrtps;
     config.abort_dma = case.special == Special::Adms;
+    config.caching_mode = case.special == Special::CachingMode;
     config.cache = cache;
     // Any will do, as long as it stays the same.
     config.seed = 7;

@@ -64,8 +64,9 @@ impl Translator {
         let Context { domain, fpd, .. } = context;
         let entry = IotlbEntry { page, handle, rights, fpd, domain };
         let permitted = self.permit(t, rights);
-        // With caching mode, missing rights may be cached as well [VT-d 6.2.4.1].
-        if permitted.is_err() && self.cap.cm() {
+        // With caching mode, missing rights may be cached as well [VT-d 6.2.4.1]; an output in the
+        // interrupt range may not, for it is looked at on the way in only.
+        if permitted.is_err() && self.cap.cm() && !is_message(page.0) {
             entry.insert(&self.iotlb, ticket, source, t.address);
         }
         permitted.map_err(blocked)?;

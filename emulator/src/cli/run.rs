@@ -12,6 +12,7 @@ use emulator::exit::Exit;
 use emulator::machine::Machine;
 
 use super::backend::{BackendArgs, Guest};
+use super::checks::{CheckArgs, Ran};
 use super::machine::MachineArgs;
 use super::trace::{self, TraceArgs};
 use super::{Failure, OrExit};
@@ -34,6 +35,8 @@ pub struct Run {
     append: String,
     #[command(flatten)]
     trace: TraceArgs,
+    #[command(flatten)]
+    checks: CheckArgs,
     #[command(flatten)]
     control: ControlArgs,
 }
@@ -67,7 +70,6 @@ impl ControlArgs {
         } else if server.has_quit() {
             eprintln!("iommulator: a client of the control socket ended the run");
         }
-        server.release_trace(machine);
     }
 }
 
@@ -79,15 +81,24 @@ impl Run {
         let backend = self.backend.choose(&guest)?;
         let mut control = self.control.bind()?;
         self.trace.start(&mut machine)?;
-        let console = |bytes: &[u8]| {
+        // Before the checks begin to listen: a client pauses the trace, not them.
+        if let Some(server) = &mut control {
+            server.take_trace(&mut machine);
+        }
+        let checks = self.checks.start(&mut machine)?;
+        let watch = checks.watch();
+        let console = move |bytes: &[u8]| {
+            watch.console(bytes);
             let mut out = io::stdout().lock();
             // A guest goes on when nobody listens any more.
             let _ = out.write_all(bytes).and_then(|()| out.flush());
         };
         let (mut machine, result) = self.backend.run(backend, machine, &guest, &mut control, console);
         self.control.finish(control, &mut machine);
-        trace::finish(&mut machine)?;
-        Ok(if result? == 0 { Exit::Success } else { Exit::GuestFailed })
+        let traced = trace::finish(&mut machine);
+        let ran = Ran { name: &self.image, driver: backend.name(), result: result.map(Some) };
+        let exit = checks.finish(&machine, ran)?;
+        traced.map(|()| exit)
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn run(line: &str, machine: &mut Machine, session: &mut Session) -> S
         Some("dma") => dma(&mut words, machine),
         // A file name may contain spaces.
         Some("save") => save(line.trim_start().strip_prefix("save").unwrap_or_default().trim(), machine),
-        Some("trace") => trace(&mut words, machine, session),
+        Some("trace") => trace(&mut words, session),
         Some("help") => Ok(HELP.to_owned()),
         Some("quit") => {
             session.quit = true;
@@ -156,22 +156,14 @@ fn save(file: &str, machine: &Machine) -> Answer {
     Ok("ok".to_owned())
 }
 
-fn trace(words: &mut Words<'_>, machine: &mut Machine, session: &mut Session) -> Answer {
-    let state = words.word("on or off")?;
-    words.end()?;
-    let none = || "there is no trace; start the emulator with --trace".to_owned();
-    match state {
-        "on" => match session.paused.take() {
-            Some(sink) => drop(machine.set_trace(Some(sink))),
-            None if machine.is_traced() => {}
-            None => return Err(none()),
-        },
-        "off" => match machine.set_trace(None) {
-            Some(sink) => session.paused = Some(sink),
-            None if session.paused.is_some() => {}
-            None => return Err(none()),
-        },
+fn trace(words: &mut Words<'_>, session: &Session) -> Answer {
+    let on = match words.word("on or off")? {
+        "on" => true,
+        "off" => false,
         other => return Err(format!("'{other}' is neither on nor off")),
-    }
+    };
+    words.end()?;
+    let trace = session.trace.as_ref();
+    trace.ok_or_else(|| "there is no trace; start the emulator with --trace".to_owned())?.set(on);
     Ok("ok".to_owned())
 }

@@ -33,7 +33,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::machine::Machine;
-use crate::trace::Sink;
+use crate::trace::{Switch, Switched};
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub use platform::Controlled;
 use socket::{Call, Socket};
@@ -51,16 +51,20 @@ pub struct Server {
 }
 
 /// What commands leave behind.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Session {
-    /// The trace, while it is paused.
-    paused: Option<Box<dyn Sink>>,
+    /// Pauses the trace, if there is one.
+    trace: Option<Switch>,
     quit: bool,
 }
 
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("paused", &self.paused.is_some()).field("quit", &self.quit).finish()
+impl Session {
+    fn take_trace(&mut self, machine: &mut Machine) {
+        if let Some(sink) = machine.set_trace(None) {
+            let switch = Switch::default();
+            machine.set_trace(Some(Box::new(Switched::new(sink, switch.clone()))));
+            self.trace = Some(switch);
+        }
     }
 }
 
@@ -95,11 +99,10 @@ impl Server {
         self.session.quit
     }
 
-    /// Gives a paused trace back to the machine, for whoever ends it.
-    pub fn release_trace(&mut self, machine: &mut Machine) {
-        if let Some(sink) = self.session.paused.take() {
-            machine.set_trace(Some(sink));
-        }
+    /// Lets clients pause the trace that `machine` has now. What listens to the machine later, such
+    /// as its checks, hears everything all the same.
+    pub fn take_trace(&mut self, machine: &mut Machine) {
+        self.session.take_trace(machine);
     }
 
     fn answer(&mut self, call: Call, machine: &mut Machine) {

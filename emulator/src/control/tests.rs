@@ -7,6 +7,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::config::MachineConfig;
+use crate::trace::{Sink, Tee};
 
 /// A machine whose exerciser, 00:01.0, masters the bus, with translation off.
 fn machine() -> Machine {
@@ -267,9 +268,14 @@ impl Sink for Count {
 #[test]
 fn a_trace_is_paused_and_continued() {
     let mut machine = machine();
-    let count = std::sync::Arc::default();
+    let (count, checks) = <(std::sync::Arc<std::sync::atomic::AtomicUsize>, Count)>::default();
     machine.set_trace(Some(Box::new(Count(std::sync::Arc::clone(&count)))));
     let mut session = Session::default();
+    session.take_trace(&mut machine);
+    // What listens besides the trace is not paused.
+    let heard = std::sync::Arc::clone(&checks.0);
+    let trace = machine.set_trace(None).unwrap();
+    machine.set_trace(Some(Box::new(Tee::new(vec![trace, Box::new(checks)]))));
     let seen = || count.load(std::sync::atomic::Ordering::Relaxed);
     for (line, traced) in [
         ("dma exerciser read 0 4", true),
@@ -281,11 +287,13 @@ fn a_trace_is_paused_and_continued() {
         ("dma exerciser write 0 4", true),
     ] {
         let before = seen();
+        let heard_before = heard.load(std::sync::atomic::Ordering::Relaxed);
         let answer = command::run(line, &mut machine, &mut session);
         assert!(answer.starts_with("ok"), "{line}: {answer}");
         assert_eq!(seen() > before, traced, "{line}");
+        let hears = heard.load(std::sync::atomic::Ordering::Relaxed) > heard_before;
+        assert_eq!(hears, line.starts_with("dma"), "{line}");
     }
-    assert!(machine.is_traced());
 }
 
 #[test]

@@ -14,7 +14,8 @@
 //! [`KvmError::CannotRun`]; and where the probe saw emulation, CPUID offers only what an emulator
 //! runs (see `cpuid`).
 //!
-//! Invariants: `unsafe` is in `sys` only. No run outlasts its limit, whatever the guest does. The
+//! Invariants: `unsafe` is in `sys` only. No guest outlasts its limit, whatever it does; a console or a
+//! trace that nobody reads can hold up the end of a run, as it holds up any writer. The
 //! platform is given back however the run ended.
 
 mod board;
@@ -33,7 +34,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use firmware::boot::BootState;
+use firmware::BootState;
 use vmm_sys_util::eventfd::EventFd;
 
 use board::Board;
@@ -77,7 +78,7 @@ struct Shared<P> {
     ended: EventFd,
 }
 
-/// Runs a guest, loaded by [`firmware::boot::load`] into the platform's memory, until it ends or
+/// Runs a guest, loaded by [`firmware::boot`] or [`firmware::multiboot`] into the platform's memory, until it ends or
 /// meets a limit. `console` gets what it prints, as it comes, from either of two threads.
 ///
 /// # Panics

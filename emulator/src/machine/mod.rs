@@ -121,11 +121,6 @@ impl Machine {
     pub fn set_trace(&mut self, sink: Option<Box<dyn Sink>>) -> Option<Box<dyn Sink>> {
         std::mem::replace(&mut self.sink, sink)
     }
-
-    /// Whether somebody is told of what happens.
-    pub fn is_traced(&self) -> bool {
-        self.sink.is_some()
-    }
 }
 
 impl std::fmt::Debug for Machine {

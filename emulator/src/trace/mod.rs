@@ -8,6 +8,8 @@ mod perfetto;
 mod tests;
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use devices::events::Time;
 use devices::trace::TraceEvent;
@@ -82,5 +84,72 @@ impl<W: Write + Send> Sink for Writer<W> {
             Some(error) => Err(error),
             None => self.out.flush(),
         }
+    }
+}
+
+/// Several sinks that all hear the same.
+pub struct Tee {
+    sinks: Vec<Box<dyn Sink>>,
+}
+
+impl Tee {
+    /// Tells `sinks`, in this order.
+    pub fn new(sinks: Vec<Box<dyn Sink>>) -> Self {
+        Self { sinks }
+    }
+}
+
+impl Sink for Tee {
+    fn record(&mut self, time: Time, event: &TraceEvent) {
+        for sink in &mut self.sinks {
+            sink.record(time, event);
+        }
+    }
+
+    /// Finishes them all, whichever fails.
+    fn finish(&mut self) -> io::Result<()> {
+        self.sinks.iter_mut().map(|sink| sink.finish()).fold(Ok(()), io::Result::and)
+    }
+}
+
+/// Turns [`Switched`] sinks on and off; clones are the same switch. On at first.
+#[derive(Clone, Debug)]
+pub struct Switch(Arc<AtomicBool>);
+
+impl Default for Switch {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl Switch {
+    /// Turns on or off.
+    pub fn set(&self, on: bool) {
+        self.0.store(on, Ordering::Relaxed);
+    }
+}
+
+/// A sink that hears nothing while its switch is off.
+pub struct Switched {
+    sink: Box<dyn Sink>,
+    switch: Switch,
+}
+
+impl Switched {
+    /// Puts `switch` before `sink`.
+    pub fn new(sink: Box<dyn Sink>, switch: Switch) -> Self {
+        Self { sink, switch }
+    }
+}
+
+impl Sink for Switched {
+    fn record(&mut self, time: Time, event: &TraceEvent) {
+        if self.switch.0.load(Ordering::Relaxed) {
+            self.sink.record(time, event);
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.sink.finish()
     }
 }

@@ -20,6 +20,7 @@ use devices::addr::SourceId;
 use devices::events::Time;
 use devices::fabric::{Access, Outcome, is_message};
 use devices::trace::TraceEvent;
+use devices::vtd::names::SUPPRESSED;
 use serde_json::{Value, json};
 
 use super::Sink;
@@ -309,6 +310,10 @@ impl<W: Write> Perfetto<W> {
                 self.arrow(self.devices.get(source).copied(), anchor);
                 self.cause = Some(anchor);
             }
+            TraceEvent::Stale { stale, .. } => {
+                let anchor = self.event(Track::Iommu, "stale entry used", json!({ "text": text }));
+                self.arrow(self.devices.get(&stale.source).copied(), anchor);
+            }
             TraceEvent::Interrupt { address, data } => {
                 let name = format!("interrupt, vector {:#x}", data & 0xff);
                 let args = json!({ "address": hex(*address), "data": hex((*data).into()) });
@@ -324,7 +329,10 @@ impl<W: Write> Perfetto<W> {
                 self.event(Track::Processor, "nobody there", json!({ "text": text }));
             }
             // They are told of with their DMA.
-            TraceEvent::Fetch { .. } | TraceEvent::Translation { .. } | TraceEvent::Dma { .. } => {}
+            TraceEvent::Fetch { .. }
+            | TraceEvent::Translation { .. }
+            | TraceEvent::Protected { .. }
+            | TraceEvent::Dma { .. } => {}
         }
     }
 }
@@ -341,7 +349,10 @@ impl<W: Write + Send> Sink for Perfetto<W> {
                 self.end_walk(name.to_owned(), json!({ "iova": hex(iova.0), "pa": hex(pa.0) }));
             }
             // A fault comes after its DMA, unless it is suppressed, which the walker says at once.
-            TraceEvent::Fault { fate, .. } if fate.starts_with("suppressed") => {
+            TraceEvent::Protected { .. } => {
+                self.end_walk("protected region".to_owned(), json!({ "text": event.to_string() }));
+            }
+            TraceEvent::Fault { fate, .. } if *fate == SUPPRESSED => {
                 self.end_walk("fault, suppressed".to_owned(), json!({ "text": event.to_string() }));
             }
             TraceEvent::Dma { initiator, address, len, access, outcome, done } => {

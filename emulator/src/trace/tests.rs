@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex};
+
 use devices::addr::{Iova, SourceId};
 use devices::fabric::{Abort, Access, Initiator, Outcome};
 use expect_test::{Expect, expect};
@@ -77,10 +79,40 @@ fn an_output_that_fails_ends_the_trace_and_is_reported_once() {
     assert!(sink.finish().is_ok());
 }
 
+/// An output that others can read after a sink had it.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_failing_sink_keeps_the_others_neither_from_events_nor_from_their_end() {
+    use std::io::BufWriter;
+
+    let shared = Shared::default();
+    // What is buffered arrives only when the writer is finished.
+    let buffered = BufWriter::new(shared.clone());
+    let full = Writer::new(Format::Text, Full(4));
+    let mut tee = Tee::new(vec![Box::new(full), Box::new(Writer::new(Format::Text, buffered))]);
+    tee.record(Time(0), &TraceEvent::Line { line: 1, asserted: true });
+    assert!(shared.0.lock().unwrap().is_empty());
+    assert_eq!(tee.finish().unwrap_err().to_string(), "disk full");
+    assert_eq!(*shared.0.lock().unwrap(), b"[0.000 us] interrupt line 1: asserted\n");
+}
+
 mod perfetto {
     use std::collections::BTreeMap;
 
     use devices::addr::Pa;
+    use devices::vtd::{Missing, StaleUse};
     use serde_json::Value;
 
     use super::*;
@@ -227,24 +259,49 @@ mod perfetto {
     }
 
     #[test]
+    fn what_the_iommu_keeps_out_or_finds_stale_is_joined_to_its_dma() {
+        let source = SourceId::new(0, 3, 0);
+        let initiator = Initiator::Pci { segment: 0, source };
+        let translation = TraceEvent::Translation {
+            unit: "vtd",
+            initiator,
+            iova: Iova(0x5000),
+            pa: Pa(0x20_0000),
+            cached: true,
+        };
+        let dma = TraceEvent::Dma {
+            initiator,
+            address: Iova(0x5000),
+            len: 4,
+            access: Access::Write,
+            outcome: Outcome::Abort(Abort::Ur),
+            done: 0,
+        };
+        let stale = StaleUse {
+            source,
+            address: Iova(0x5000),
+            access: Access::Write,
+            cached: "0x200000 read write".to_owned(),
+            present: "not present".to_owned(),
+            missing: Missing::Translation { domain: 7 },
+        };
+        let mut out = Vec::new();
+        let mut sink = Perfetto::new(&mut out);
+        sink.record(Time(100), &translation);
+        sink.record(Time(100), &TraceEvent::Protected { unit: "vtd", initiator, pa: Pa(0x20_0000) });
+        sink.record(Time(100), &dma);
+        sink.record(Time(100), &TraceEvent::Stale { unit: "vtd", stale });
+        sink.finish().unwrap();
+        let expected = ["IOTLB hit", "protected region", "stale entry used"];
+        let expected = expected.map(|to| ("write 4 bytes".to_owned(), to.to_owned()));
+        assert_eq!(arrows(&events(&out)), expected);
+    }
+
+    #[test]
     fn an_empty_trace_is_valid() {
         let mut out = Vec::new();
         Perfetto::new(&mut out).finish().unwrap();
         assert_eq!(events(&out).iter().filter(|event| event["ph"] != "M").count(), 0);
-    }
-
-    /// A sink that others can read after the machine had it.
-    #[derive(Clone, Default)]
-    struct Shared(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
-
-    impl Write for Shared {
-        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(data)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Hex;
 use super::run::Run;
-use super::steps::Step;
+use super::step::Step;
 use crate::addr::Pa;
 use crate::fabric::{Outcome, Verdict};
 use crate::iommu::walk::Rights;
@@ -43,7 +43,22 @@ pub enum Answer {
         outcome: Outcome,
         /// Why; `None` where the unit has no fault for it.
         cause: Option<Cause>,
+        /// The protected region that keeps it out, which is no fault [VT-d 11.4.8].
+        protected: Option<Region>,
     },
+}
+
+/// A protected memory region, as it is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Region {
+    /// Which.
+    pub name: &'static str,
+    /// Physical address that the request would have gone to.
+    pub address: Hex,
+    /// First byte.
+    pub first: Hex,
+    /// Last byte.
+    pub last: Hex,
 }
 
 /// A fault, as the specification has it.
@@ -64,9 +79,10 @@ pub struct Cause {
 }
 
 impl Answer {
-    pub(super) fn new(run: &Run, page: Option<(u64, Rights)>, steps: &[Step], mem: &PhysMem) -> Self {
+    pub(super) fn new(run: &Run, steps: &[Step], protected: Option<Region>, mem: &PhysMem) -> Self {
         match (run.verdict, run.message) {
             (Verdict::Memory { pa, .. }, _) => {
+                let page = run.page();
                 let rights = page.map_or(Rights::BOTH, |(_, rights)| rights);
                 Self::Memory {
                     address: Hex(pa.0),
@@ -89,7 +105,7 @@ impl Answer {
                     qualified: reason.qualified(),
                     suppressed,
                 });
-                Self::Refused { outcome, cause }
+                Self::Refused { outcome, cause, protected }
             }
         }
     }
@@ -107,11 +123,13 @@ impl Answer {
         match (self, other) {
             (Self::Memory { address, .. }, Self::Memory { address: there, .. }) => address == there,
             (
-                Self::Refused { outcome, cause },
-                Self::Refused { outcome: other_outcome, cause: other_cause },
+                Self::Refused { outcome, cause, protected },
+                Self::Refused { outcome: other_outcome, cause: other_cause, protected: other_protected },
             ) => {
                 let essence = |cause: &Option<Cause>| cause.as_ref().map(|c| (c.code, c.suppressed));
-                outcome == other_outcome && essence(cause) == essence(other_cause)
+                outcome == other_outcome
+                    && essence(cause) == essence(other_cause)
+                    && protected == other_protected
             }
             _ => self == other,
         }
@@ -126,43 +144,21 @@ fn is_ram(mem: &PhysMem, pa: Pa) -> bool {
 fn condition(reason: Reason, steps: &[Step]) -> Option<&'static str> {
     let last = steps.iter().rev().find(|step| step.decides);
     let decided = |field: &str| last.is_some_and(|step| step.decided_by(field));
-    let name = match reason {
-        Reason::RootAccess => "LRT.1",
-        Reason::RootNotPresent => "LRT.2",
-        Reason::RootReserved => "LRT.3",
-        Reason::ContextAccess => "LCT.1",
-        Reason::ContextNotPresent => "LCT.2",
-        Reason::ContextReserved => "LCT.3",
-        Reason::ContextInvalid if decided("aw") => "LCT.4.1",
-        Reason::ContextInvalid if decided("tt") => "LCT.4.2",
-        Reason::ContextInvalid if decided("ssptptr") => "LCT.4.3",
-        Reason::ContextInvalid => "LCT.4",
-        Reason::TypeBlocked => "LCT.5",
-        Reason::AddressBeyondWidth if decided("aw") => "LGN.1.1",
-        Reason::AddressBeyondWidth if decided("tt") => "LGN.1.3",
-        Reason::AddressBeyondWidth => "LGN.1",
-        Reason::NoWrite => "LGN.2",
-        Reason::NoRead => "LGN.3",
-        Reason::OutputInInterruptRange => "LGN.4",
-        Reason::TableAccess => "LSS.1",
-        Reason::TableReserved => "LSS.2",
+    let part = match reason {
+        Reason::ContextInvalid if decided("aw") => Some("LCT.4.1"),
+        Reason::ContextInvalid if decided("tt") => Some("LCT.4.2"),
+        Reason::ContextInvalid if decided("ssptptr") => Some("LCT.4.3"),
+        Reason::AddressBeyondWidth if decided("aw") => Some("LGN.1.1"),
+        Reason::AddressBeyondWidth if decided("tt") => Some("LGN.1.3"),
         Reason::TableMode => match last.and_then(|step| step.value_of("ttm")) {
-            Some(3) => "RTA.1.1",
-            Some(2) => "RTA.1.2",
-            Some(1) => "RTA.1.3",
-            _ => "RTA.1",
+            Some(3) => Some("RTA.1.1"),
+            Some(2) => Some("RTA.1.2"),
+            Some(1) => Some("RTA.1.3"),
+            _ => None,
         },
-        Reason::PasidInLegacy => "RTA.2",
-        Reason::InterruptReserved
-        | Reason::InterruptIndex
-        | Reason::InterruptNotPresent
-        | Reason::InterruptTableAccess
-        | Reason::InterruptEntryReserved
-        | Reason::InterruptCompatibility
-        | Reason::InterruptSource
-        | Reason::InterruptRangeAccess => return None,
+        _ => None,
     };
-    Some(name)
+    part.or(reason.condition())
 }
 
 /// Where the specification lists the reason.

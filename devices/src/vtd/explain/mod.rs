@@ -5,32 +5,33 @@
 //! down to the random choices of an adversarial cache, and what the unit itself holds does not
 //! change: no fault is recorded, nothing is cached or forgotten.
 //!
-//! The steps are those of memory as it is now, caches aside. Where a cache holds something else,
-//! [`Explanation::fresh`] says what the request would come to without it.
+//! The steps are those of memory as it is now, caches aside. Where caches lead to something else,
+//! [`Explanation::through_caches`] has the entries that do, faulting ones of caching mode included, and
+//! [`Explanation::fresh`] what the request would come to without them.
 //!
 //! What is absent: rules. Whether an entry is valid is asked of [`tables`](super::tables) and
 //! [`interrupt_remapping`](super::interrupt_remapping); here is only which of its bits to point at.
 
 mod answer;
 mod run;
+mod step;
 mod steps;
 mod text;
 
 use serde::Serialize;
 
+use super::Unit;
 use super::capability::Config;
 use super::interrupt_remapping::{Format, decode_request};
-use super::regs::{Gsts, Rtaddr};
-use super::tables::ContextEntry;
-use super::translate::{Peek, Translator};
-use super::{Reason, Unit};
-use crate::addr::PAGE_SIZE;
-use crate::fabric::{Access, Kind, Transaction, Verdict, is_interrupt_write};
+use super::regs::{Gsts, Pmen, Rtaddr};
+use super::tables::{Context, Translation, decode_context};
+use super::translate::{ENTRY_NAMES, IotlbEntry, Peek, Translator};
+use crate::fabric::{Access, Kind, Transaction, is_interrupt_write};
 use crate::iommu::cache::Policy;
-use crate::iommu::walk::Rights;
-pub use answer::{Answer, Cause};
+use crate::iommu::walk::{Rights, Table};
+pub use answer::{Answer, Cause, Region};
 use run::Run;
-pub use steps::{FieldView, Place, Step};
+pub use step::{FieldView, Place, Step};
 
 /// A 64-bit number that serializes as text such as `"0x1f"`: readers of JSON keep only 53 bits of a
 /// number.
@@ -90,6 +91,8 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// The caches that stand before the tables.
     pub caches: Vec<Cached>,
+    /// The entries that decide by way of the caches, where that comes to something else.
+    pub through_caches: Vec<Step>,
     /// What the request comes to.
     pub answer: Answer,
     /// What it would come to with empty caches, where that is something else.
@@ -102,28 +105,40 @@ impl Unit {
     pub fn explain(&self, request: &Transaction, data: u32) -> Explanation {
         let (config, mem) = self.control.parts();
         let state = self.translator.save();
-        let copy = |cache| {
+        // The copies serve nobody else, and what is stale is said here.
+        let config = &Config { sanitize: false, concurrent: false, ..config.clone() };
+        let run = |cache| {
             let copy = Translator::new(&Config { cache, ..config.clone() }, mem.clone());
             copy.restore(&state);
-            Run::of(&copy, request, data)
+            Run::of(&copy, &self.translator, config, request, data)
         };
-        let now = copy(config.cache);
+        let now = run(config.cache);
         // A cache without room drops what it is given.
-        let fresh = copy(Policy::Off);
+        let empty = run(Policy::Off);
         let peek = self.translator.peek(request.initiator.source(), request.address);
         let registers = steps::Registers {
             gsts: Gsts::from_raw(self.control.read_dword(GSTS)),
             rtaddr: self.rtaddr(),
             latched: peek.root,
             irta: peek.interrupt_table,
+            pmen: Pmen::from_raw(self.control.read_dword(PMEN)),
+            protected: peek.protected,
         };
-        let steps = steps::build(config, &registers, request, data, &fresh);
-        let caches = self.caches(request, data, &peek, &now, &fresh);
-        let cached_page = peek.page.filter(|_| now.hit).map(|(_, rights)| (PAGE_SIZE, rights));
-        let answer = Answer::new(&now, cached_page.or(fresh.page), &steps, mem);
-        let without = Answer::new(&fresh, fresh.page, &steps, mem);
-        let fresh = (!answer.decides_as(&without)).then_some(without);
-        Explanation { request: view(request, data), steps, caches, answer, fresh }
+        let answer = |run: &Run, steps: &[Step]| {
+            let ranges = peek.protected.as_ref();
+            let region = ranges.and_then(|ranges| steps::region(ranges, run.protected, request.len));
+            Answer::new(run, steps, region, mem)
+        };
+        let (steps, _) = steps::build(config, &registers, request, data, &empty);
+        let (mut through_caches, header) = steps::build(config, &registers, request, data, &now);
+        let caches = self.caches(config, request, data, &peek, &now);
+        let (answer, fresh) = (answer(&now, &through_caches), answer(&empty, &steps));
+        let fresh = (!answer.decides_as(&fresh)).then_some(fresh);
+        through_caches.drain(..header);
+        if fresh.is_none() {
+            through_caches.clear();
+        }
+        Explanation { request: view(request, data), steps, caches, through_caches, answer, fresh }
     }
 
     /// RTADDR_REG as software reads it.
@@ -132,64 +147,106 @@ impl Unit {
         Rtaddr::from_raw(dword(RTADDR) | dword(RTADDR + 4) << 32)
     }
 
-    fn caches(&self, request: &Transaction, data: u32, peek: &Peek, now: &Run, fresh: &Run) -> Vec<Cached> {
+    /// The caches that `now` met.
+    fn caches(
+        &self,
+        config: &Config,
+        request: &Transaction,
+        data: u32,
+        peek: &Peek,
+        now: &Run,
+    ) -> Vec<Cached> {
+        let words = |[low, high]: [u64; 2]| format!("{high:#018x} {low:#018x}");
         if now.interrupt {
             let Ok(Format::Remappable(index)) = decode_request(request.address.0, data) else {
                 return Vec::new();
             };
-            let entry = self.translator.peek_interrupt(index).map(|entry| entry.raw());
+            if !peek.remapping {
+                return Vec::new();
+            }
+            let held = self.translator.peek_interrupt(index);
             return vec![Cached {
                 cache: "interrupt entry cache",
-                holds: entry.map(|[low, high]| format!("index {index:#x}: {high:#018x} {low:#018x}")),
-                used: entry.is_some() && now.fetched(INTERRUPT_ENTRY).is_none(),
-                stale: entry.is_some() && entry != fresh.fetched(INTERRUPT_ENTRY),
+                holds: held.map(|held| format!("index {index:#x}: {}", words(held.entry.raw()))),
+                used: now.used.interrupt.is_some(),
+                stale: held.is_some_and(|held| held.stale),
             }];
         }
-        let by_range = fresh.verdict == Verdict::Nothing
-            || matches!(fresh.reason, Some((Reason::InterruptRangeAccess, _)));
-        if !peek.enabled || by_range {
+        if !peek.enabled || now.by_range() {
             return Vec::new();
         }
-        let context = peek.context.map(ContextEntry::raw);
-        let refused_before = matches!(now.reason, Some((Reason::TableMode | Reason::PasidInLegacy, _)));
-        let looked_up = !now.hit && !refused_before;
-        let rights = |rights: Rights| match (rights.grants(Rights::READ), rights.grants(Rights::WRITE)) {
-            (true, true) => "reads and writes",
-            (true, false) => "reads",
-            (false, true) => "writes",
-            (false, false) => "nothing",
+        let iotlb = Cached {
+            cache: "IOTLB",
+            holds: peek.page.map(|held| {
+                let from = Hex(request.address.page().0);
+                let IotlbEntry { page, rights, fpd, .. } = held.entry;
+                let to = match rights {
+                    Rights::NONE => "not present".to_owned(),
+                    _ => format!("{page}, {}", permits(rights)),
+                };
+                format!("page {from} -> {to}{}", if fpd { ", FPD = 1" } else { "" })
+            }),
+            used: now.used.page.is_some(),
+            stale: peek.page.is_some_and(|held| held.stale),
         };
-        vec![
-            Cached {
-                cache: "IOTLB",
-                holds: peek.page.map(|(page, granted)| {
-                    format!("page {} -> {page}, {}", Hex(request.address.page().0), rights(granted))
-                }),
-                used: now.hit,
-                stale: peek.page.is_some_and(|(page, granted)| {
-                    fresh.page_address() != Some(page)
-                        || fresh.page.map(|(_, rights)| rights) != Some(granted)
-                }),
-            },
-            Cached {
-                cache: "context cache",
-                holds: context.map(|[low, high]| format!("{high:#018x} {low:#018x}")),
-                used: looked_up && context.is_some() && now.fetched(CONTEXT_ENTRY).is_none(),
-                stale: context.is_some() && context != fresh.fetched(CONTEXT_ENTRY),
-            },
-        ]
+        let context = Cached {
+            cache: "context cache",
+            holds: peek.context.map(|held| words(held.entry.raw())),
+            used: now.used.context.is_some(),
+            stale: peek.context.is_some_and(|held| held.stale),
+        };
+        let mut caches = vec![iotlb, context];
+        caches.extend(self.structures(config, request, peek, now));
+        caches
     }
+
+    /// The paging-structure cache, of the domain that the request is in by `now` or would be by the
+    /// cached context entry.
+    fn structures(&self, config: &Config, request: &Transaction, peek: &Peek, now: &Run) -> Vec<Cached> {
+        let cached = || {
+            let entry = peek.context?.entry;
+            decode_context(entry, config.cap(), config.ecap()).ok()
+        };
+        let Some(Context { domain, translation: Translation::SecondStage { width, .. }, .. }) =
+            now.context(config).or_else(cached)
+        else {
+            return Vec::new();
+        };
+        let source = request.initiator.source();
+        let held = self.translator.peek_structures(source, domain, request.address, width.levels());
+        let cached = held.into_iter().map(|held| {
+            let Table { base, level, rights } = held.entry;
+            // Named after the entry above the table.
+            let name = ENTRY_NAMES[level as usize];
+            Cached {
+                cache: STRUCTURES,
+                holds: Some(format!("{name} -> table at {base}, {}", permits(rights))),
+                used: now.used.structure == Some(held.entry),
+                stale: held.stale,
+            }
+        });
+        cached.collect()
+    }
+}
+
+fn permits(rights: Rights) -> &'static str {
+    text::rights_text(rights.grants(Rights::READ), rights.grants(Rights::WRITE))
 }
 
 /// Offset of GSTS_REG [VT-d 11.4.4.2].
 const GSTS: u64 = 0x1c;
 /// Offset of RTADDR_REG [VT-d 11.4.5].
 const RTADDR: u64 = 0x20;
+/// Offset of PMEN_REG [VT-d 11.4.8.1].
+const PMEN: u64 = 0x64;
 
 /// Names of tables, as the walker reports them.
 const ROOT_ENTRY: &str = "root entry";
 const CONTEXT_ENTRY: &str = "context entry";
 const INTERRUPT_ENTRY: &str = "interrupt entry";
+
+/// What the cache of tables on the way to a page is called [VT-d 6.2.5].
+const STRUCTURES: &str = "paging-structure cache";
 
 /// Whether the unit takes `request` for an interrupt.
 fn is_interrupt(request: &Transaction) -> bool {

@@ -1,137 +1,22 @@
 //! Registers and entries in the order in which they decide, each with its fields and its meaning.
 
-use serde::Serialize;
-
-use super::run::{Fetched, Run, level_of};
+use super::answer::Region;
+use super::run::{Fetched, Run, Used, level_of};
+use super::step::{Place, Step};
 use super::{CONTEXT_ENTRY, Hex, INTERRUPT_ENTRY, ROOT_ENTRY, is_interrupt};
-use crate::addr::Pa;
-use crate::fabric::{Access, Kind, Transaction, is_message};
-use crate::iommu::walk::{Entry, Format as _, page_bits};
-use crate::register::Register;
+use crate::addr::{PAGE_SIZE, Pa};
+use crate::fabric::{Access, Kind, Transaction, Verdict, is_message};
+use crate::iommu::walk::{Entry, Format as _, Rights, Table, page_bits};
 use crate::vtd::Reason;
-use crate::vtd::capability::{AddressWidth, Config};
+use crate::vtd::capability::{AddressWidth, Config, HOST_ADDRESS_WIDTH};
 use crate::vtd::interrupt_remapping::{self, Format, Irte, RemappableAddress, decode_request, entry_address};
-use crate::vtd::regs::{Gsts, Irta, Rtaddr};
+use crate::vtd::invalidation::ProtectedRange;
+use crate::vtd::regs::{Gsts, Irta, Pmen, Rtaddr};
 use crate::vtd::tables::{
     ContextEntry, RootEntry, SecondStage, SecondStageEntry, Translation, context_violations, decode_context,
     decode_root, root_violations,
 };
-use crate::vtd::translate::SECOND_STAGE_NAMES;
-
-/// Where the words of a step come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// The register at this offset.
-    Register(Hex),
-    /// What a register held when software last told the unit to take it.
-    Latch,
-    /// Memory.
-    Memory(Hex),
-    /// The request itself.
-    Request,
-}
-
-/// A field of a register or entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FieldView {
-    /// The specification's mnemonic in lower case.
-    pub name: &'static str,
-    /// Highest bit.
-    pub hi: u32,
-    /// Lowest bit.
-    pub lo: u32,
-    /// Value.
-    pub value: Hex,
-    /// Whether another value would have let the request go on from here.
-    pub decides: bool,
-}
-
-/// A register or table entry that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Step {
-    /// What the specification calls it.
-    pub table: &'static str,
-    /// Where it is.
-    pub place: Place,
-    /// Its words, lowest first; none if it cannot be read.
-    pub words: Vec<Hex>,
-    /// Its fields, highest first.
-    pub fields: Vec<FieldView>,
-    /// Bits that are set and must be zero.
-    pub must_be_zero: Vec<u32>,
-    /// What follows from it.
-    pub meaning: String,
-    /// Whether the request ends here or because of what is here.
-    pub decides: bool,
-}
-
-impl Step {
-    /// A step without fields.
-    fn bare(table: &'static str, place: Place, words: &[u64]) -> Self {
-        Self {
-            table,
-            place,
-            words: words.iter().copied().map(Hex).collect(),
-            fields: Vec::new(),
-            must_be_zero: Vec::new(),
-            meaning: String::new(),
-            decides: false,
-        }
-    }
-
-    fn new<R: Register>(table: &'static str, place: Place, words: &[u64], register: &R) -> Self {
-        let fields = R::FIELDS.iter().filter(|field| !field.name.starts_with('_'));
-        let fields = fields.map(|field| FieldView {
-            name: field.name,
-            hi: field.hi,
-            lo: field.lo,
-            value: Hex(register.bits(field.hi, field.lo)),
-            decides: false,
-        });
-        Self { fields: fields.collect(), ..Self::bare(table, place, words) }
-    }
-
-    fn only(mut self, names: &[&str]) -> Self {
-        self.fields.retain(|field| names.contains(&field.name));
-        self
-    }
-
-    fn meaning(mut self, meaning: impl Into<String>) -> Self {
-        self.meaning = meaning.into();
-        self
-    }
-
-    /// The request ends because of these fields.
-    fn blame(&mut self, names: &[&str]) {
-        self.decides = true;
-        for field in self.fields.iter_mut().filter(|field| names.contains(&field.name)) {
-            field.decides = true;
-        }
-    }
-
-    /// The request ends because of the bits set in `wrong`.
-    fn blame_bits(&mut self, wrong: &[u64]) {
-        self.decides = true;
-        let bits = (0..).zip(wrong).flat_map(|(at, word)| {
-            (0..u64::BITS).filter(move |bit| word >> bit & 1 == 1).map(move |bit| at * u64::BITS + bit)
-        });
-        self.must_be_zero = bits.collect();
-        for field in &mut self.fields {
-            field.decides |= self.must_be_zero.iter().any(|bit| (field.lo..=field.hi).contains(bit));
-        }
-    }
-
-    /// Whether the field of this name decides.
-    pub(super) fn decided_by(&self, name: &str) -> bool {
-        self.fields.iter().any(|field| field.name == name && field.decides)
-    }
-
-    /// The value of the field of this name.
-    pub(super) fn value_of(&self, name: &str) -> Option<u64> {
-        self.fields.iter().find(|field| field.name == name).map(|field| field.value.0)
-    }
-}
+use crate::vtd::translate::{ENTRY_NAMES, IotlbEntry};
 
 /// The registers that decide.
 pub(super) struct Registers {
@@ -142,29 +27,57 @@ pub(super) struct Registers {
     pub latched: Rtaddr,
     /// IRTA_REG as SIRTP latched it.
     pub irta: Irta,
+    pub pmen: Pmen,
+    /// The protected regions in force.
+    pub protected: Option<[ProtectedRange; 2]>,
 }
 
-/// The steps of `run`, which went through empty caches.
+/// What the protected regions are called.
+pub(super) const REGIONS: [&str; 2] = ["protected low-memory region", "protected high-memory region"];
+
+/// The steps of `run`, and how many of them are registers that come before any entry.
 pub(super) fn build(
     config: &Config,
     registers: &Registers,
     request: &Transaction,
     data: u32,
     run: &Run,
-) -> Vec<Step> {
-    let reason = run.reason.map(|(reason, _)| reason);
-    let mut builder = Builder { config, registers, request, reason, next: None, steps: Vec::new() };
+) -> (Vec<Step>, usize) {
+    let mut builder =
+        Builder { config, registers, request, reason: run.why(), next: None, steps: Vec::new() };
     builder.range();
     if is_interrupt(request) && run.interrupt {
         builder.interrupt_request(data);
-    } else if reason != Some(Reason::InterruptRangeAccess) && builder.steps.is_empty() {
+    } else if run.why() != Some(Reason::InterruptRangeAccess) && builder.steps.is_empty() {
         builder.translation();
     }
-    for fetched in &run.fetches {
-        builder.entry(fetched);
+    let header = builder.steps.len();
+    let Used { page, context, structure, interrupt } = run.used;
+    if page.is_some() || context.is_some() || interrupt.is_some() {
+        // What the registers point to was not asked for.
+        builder.next = None;
     }
+    if let Some(page) = page {
+        builder.cached_page(page);
+    }
+    if let Some(entry) = context {
+        let step = builder.context_entry(Place::Cache, entry.raw());
+        builder.steps.push(step);
+    }
+    if let Some(entry) = interrupt {
+        let step = builder.interrupt_entry(Place::Cache, entry.raw());
+        builder.steps.push(step);
+    }
+    let (above, below): (Vec<_>, Vec<_>) =
+        run.fetches.iter().partition(|fetched| level_of(fetched.table).is_none());
+    above.into_iter().for_each(|fetched| builder.entry(fetched));
+    if let Some(table) = structure {
+        builder.cached_structure(table);
+    }
+    below.into_iter().for_each(|fetched| builder.entry(fetched));
     builder.unreadable();
-    builder.steps
+    builder.protected(run);
+    (builder.steps, header)
 }
 
 struct Builder<'a> {
@@ -225,7 +138,15 @@ impl Builder<'_> {
         root.meaning = match self.reason {
             Some(Reason::TableMode) => {
                 root.blame(&["ttm"]);
-                "this unit has legacy mode only, TTM = 0".to_owned()
+                if self.config.ecap().adms() {
+                    "this unit has legacy mode, TTM = 00b, and abort-DMA mode, TTM = 11b".to_owned()
+                } else {
+                    "this unit has legacy mode only, TTM = 0".to_owned()
+                }
+            }
+            Some(Reason::AbortDma) => {
+                root.blame(&["ttm"]);
+                "abort-DMA mode, TTM = 11b: every request is refused".to_owned()
             }
             Some(Reason::PasidInLegacy) => {
                 root.blame(&["ttm"]);
@@ -285,6 +206,13 @@ impl Builder<'_> {
                 Ok(at) => {
                     step.meaning = format!("index {index:#x}, its entry is at {at}");
                     self.next = Some(Next { table: INTERRUPT_ENTRY, at, pointer: "irta", format: None });
+                }
+                Err(_) if index < entries => {
+                    let bits = HOST_ADDRESS_WIDTH;
+                    step.decides = true;
+                    step.meaning =
+                        format!("index {index:#x}, whose entry does not fit the host's {bits} bits");
+                    self.steps[2].blame(&["irta"]);
                 }
                 Err(_) => {
                     step.blame(&["handle", "handle_15"]);
@@ -401,13 +329,9 @@ impl Builder<'_> {
     ) -> Step {
         let entry = SecondStageEntry::from_raw(raw);
         // A level comes from the name of one of five tables.
-        let mut step = Step::new(SECOND_STAGE_NAMES[level as usize - 1], place, &[raw], &entry);
+        let mut step = Step::new(ENTRY_NAMES[level as usize - 1], place, &[raw], &entry);
         let Some(format) = format else { return step };
-        let refused = match self.reason {
-            Some(Reason::NoRead) if !entry.r() => Some(("r", "R = 0: no reads")),
-            Some(Reason::NoWrite) if !entry.w() => Some(("w", "W = 0: no writes")),
-            _ => None,
-        };
+        let refused = self.missing_right(entry);
         step.meaning = match format.decode(level, raw) {
             Entry::Absent => {
                 // Any right will do for a zero-length read; others need their own.
@@ -449,9 +373,10 @@ impl Builder<'_> {
 
     fn interrupt_entry(&mut self, place: Place, words: [u64; 2]) -> Step {
         let entry = Irte::from_raw(words);
-        let (source, extended) = (self.request.initiator.source(), self.registers.irta.eime());
+        let (initiator, extended) = (self.request.initiator, self.registers.irta.eime());
+        let source = initiator.source();
         let mut step = Step::new(INTERRUPT_ENTRY, place, &words, &entry);
-        step.meaning = match interrupt_remapping::remap(entry, source, extended) {
+        step.meaning = match interrupt_remapping::remap(entry, initiator.verified_source(), extended) {
             Ok((address, data)) => format!("becomes a write of {data:#x} to {address:#x}"),
             Err(Reason::InterruptNotPresent) => {
                 step.blame(&["p"]);
@@ -467,6 +392,78 @@ impl Builder<'_> {
             }
         };
         step
+    }
+
+    /// A page of the IOTLB, which holds what the entries on the way permit together.
+    fn cached_page(&mut self, entry: IotlbEntry) {
+        let IotlbEntry { page, rights, fpd, .. } = entry;
+        let mut step = self.cached("IOTLB entry", page, rights);
+        step.meaning = match rights {
+            Rights::NONE => format!("{}not present, nothing is mapped here", step.meaning),
+            _ => format!("{}maps a page of {} at {page}", step.meaning, size(PAGE_SIZE)),
+        };
+        if step.decides {
+            // It was copied when the entry was cached.
+            step.meaning += &format!("; FPD = {} for its context entry then", u8::from(fpd));
+        }
+        self.steps.push(step);
+    }
+
+    /// A table of the paging-structure cache, where the walk starts.
+    fn cached_structure(&mut self, Table { base, level, rights }: Table) {
+        let mut step = self.cached(ENTRY_NAMES[level as usize], base, rights);
+        let next = self.index_into(base, level);
+        step.meaning =
+            format!("{}the walk starts from here; the {} is at {}", step.meaning, next.table, next.at);
+        let format = self.next.take().and_then(|next| next.format);
+        self.next = Some(Next { pointer: "address", format, ..next });
+        self.steps.push(step);
+    }
+
+    /// A cached address and rights, with what is missing of them.
+    fn cached(&self, table: &'static str, address: Pa, rights: Rights) -> Step {
+        let entry = SecondStageEntry::from_raw(address.0 | rights.bits());
+        let step = Step::new(table, Place::Cache, &[entry.raw()], &entry);
+        let mut step = step.only(&["address", "w", "r"]);
+        if let Some((field, why)) = self.missing_right(entry) {
+            step.blame(&[field]);
+            step.meaning = format!("{why}; ");
+        }
+        step
+    }
+
+    /// The right that the request wants and `entry` does not give.
+    fn missing_right(&self, entry: SecondStageEntry) -> Option<(&'static str, &'static str)> {
+        match self.reason {
+            Some(Reason::NoRead) if !entry.r() => Some(("r", "R = 0: no reads")),
+            Some(Reason::NoWrite) if !entry.w() => Some(("w", "W = 0: no writes")),
+            _ => None,
+        }
+    }
+
+    /// Protected regions are looked at last, and record no fault.
+    fn protected(&mut self, run: &Run) {
+        let Registers { pmen, protected: Some(ranges), .. } = *self.registers else { return };
+        let address = match run.verdict {
+            Verdict::Memory { pa, .. } => Some(pa),
+            Verdict::Interrupt | Verdict::Nothing | Verdict::Refused(_) => run.protected,
+        };
+        let Some(address) = address else { return };
+        let enable = Step::new("PMEN_REG", Place::Register(Hex(0x64)), &[pmen.raw().into()], &pmen);
+        let mut enable = enable.meaning("memory regions are protected");
+        if run.protected.is_none() {
+            enable.meaning += &format!("; {address} is in none of them");
+        } else {
+            enable.blame(&["epm"]);
+        }
+        self.steps.push(enable);
+        let Some(Region { name, first, last, .. }) = region(&ranges, run.protected, self.request.len) else {
+            return;
+        };
+        let mut step = Step::bare(name, Place::Latch, &[]);
+        step.decides = true;
+        let meaning = format!("{first} to {last}: {address} is in it, where no DMA may go [VT-d 11.4.8]");
+        self.steps.push(step.meaning(meaning));
     }
 
     /// Says so where the next entry could not be read.
@@ -494,13 +491,20 @@ impl Builder<'_> {
     fn index_into(&self, table: Pa, level: u32) -> Next {
         let index = self.request.address.0 >> page_bits(level) & 0x1ff;
         // Levels are 1 to 5.
-        let name = SECOND_STAGE_NAMES[level as usize - 1];
+        let name = ENTRY_NAMES[level as usize - 1];
         Next { table: name, at: Pa(table.0 | index << 3), pointer: "", format: None }
     }
 
     fn input_bits(&self, width: AddressWidth) -> u32 {
         width.bits().min(u32::from(self.config.cap().mgaw()) + 1)
     }
+}
+
+/// The region that keeps a request out which would have gone to `len` bytes at `address`.
+pub(super) fn region(ranges: &[ProtectedRange; 2], address: Option<Pa>, len: u64) -> Option<Region> {
+    let address = address?;
+    let (name, range) = REGIONS.into_iter().zip(ranges).find(|(_, range)| range.touches(address, len))?;
+    Some(Region { name, address: Hex(address.0), first: Hex(range.first), last: Hex(range.last) })
 }
 
 /// A size of a page for people.

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use super::steps::size;
-use super::{Answer, Cached, Cause, Explanation, FieldView, Place, RequestView, Step};
+use super::{Answer, Cached, Cause, Explanation, FieldView, Place, Region, RequestView, STRUCTURES, Step};
 use crate::fabric::{Access, Kind};
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { request, steps, caches, answer, fresh } = self;
+        let Self { request, steps, caches, through_caches, answer, fresh } = self;
         writeln!(f, "{request}")?;
         for step in steps {
             write!(f, "\n{step}")?;
@@ -18,6 +18,12 @@ impl fmt::Display for Explanation {
         }
         for cached in caches {
             writeln!(f, "  {cached}")?;
+        }
+        if !through_caches.is_empty() {
+            writeln!(f, "\nby way of the caches")?;
+        }
+        for step in through_caches {
+            write!(f, "\n{step}")?;
         }
         write!(f, "\nresult: {answer}")?;
         match fresh {
@@ -57,6 +63,7 @@ impl fmt::Display for Step {
             Place::Register(offset) => write!(f, " (register {offset})")?,
             Place::Latch => write!(f, " (as latched)")?,
             Place::Memory(address) => write!(f, " at {address}")?,
+            Place::Cache => write!(f, " (cached)")?,
             Place::Request => {}
         }
         if !words.is_empty() {
@@ -91,7 +98,12 @@ impl fmt::Display for Cached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { cache, holds, used, stale } = self;
         let Some(holds) = holds else { return write!(f, "{cache}: no entry") };
-        write!(f, "{cache}: {holds}; {}", if *used { "it answers" } else { "not asked" })?;
+        let used = match (*used, *cache) {
+            (true, STRUCTURES) => "the walk starts there",
+            (true, _) => "it answers",
+            (false, _) => "not asked",
+        };
+        write!(f, "{cache}: {holds}; {used}")?;
         if *stale { write!(f, "; STALE, memory says something else now") } else { Ok(()) }
     }
 }
@@ -102,21 +114,28 @@ impl fmt::Display for Answer {
             Self::Memory { address, ram, page_bytes, read, write } => {
                 write!(f, "physical address {address}")?;
                 if let Some(bytes) = page_bytes {
-                    let rights = match (read, write) {
-                        (true, true) => "reads and writes",
-                        (true, false) => "reads",
-                        (false, true) => "writes",
-                        (false, false) => "nothing",
-                    };
+                    let rights = rights_text(*read, *write);
                     write!(f, ", in a page of {} that permits {rights}", size(*bytes))?;
                 }
                 if *ram { Ok(()) } else { write!(f, "; no RAM is there, so the device sees aborted (UR)") }
             }
             Self::Interrupt { address, data } => write!(f, "interrupt message, {data} to {address}"),
             Self::Nothing => write!(f, "completes without touching memory"),
-            Self::Refused { outcome, cause: None } => write!(f, "{outcome}; no fault is recorded"),
-            Self::Refused { outcome, cause: Some(cause) } => write!(f, "{outcome}: {cause}"),
+            Self::Refused { outcome, cause: Some(cause), .. } => write!(f, "{outcome}: {cause}"),
+            Self::Refused { outcome, cause: None, protected: None } => {
+                write!(f, "{outcome}; no fault is recorded")
+            }
+            Self::Refused { outcome, cause: None, protected: Some(region) } => {
+                write!(f, "{outcome}: {region}; no fault is recorded")
+            }
         }
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, address, first, last } = self;
+        write!(f, "physical address {address} is in the {name}, {first} to {last} [VT-d 11.4.8]")
     }
 }
 
@@ -133,5 +152,15 @@ impl fmt::Display for Cause {
             (false, true) => "recorded; FPD = 1 would suppress it",
             (false, false) => "recorded; FPD does not count",
         })
+    }
+}
+
+/// What is permitted.
+pub(super) fn rights_text(read: bool, write: bool) -> &'static str {
+    match (read, write) {
+        (true, true) => "reads and writes",
+        (true, false) => "reads",
+        (false, true) => "writes",
+        (false, false) => "nothing",
     }
 }

@@ -5,6 +5,7 @@ mod explain;
 mod faults;
 mod interrupts;
 mod layout;
+mod options;
 mod queue;
 mod registers;
 mod translation;
@@ -15,7 +16,7 @@ use crate::addr::{Pa, SourceId};
 use crate::events::Time;
 use crate::fabric::{Access, DmaPort, Effect, Effects, Outcome, Request, posted_write};
 use crate::mem::PhysMem;
-use crate::vtd::{Config, Fault, Unit};
+use crate::vtd::{Config, Fault, StaleUse, Unit};
 
 const GCMD: u64 = 0x18;
 const GSTS: u64 = 0x1c;
@@ -56,6 +57,7 @@ struct Rig {
     fx: Effects,
     messages: Vec<(u64, u32)>,
     faults: Vec<Fault>,
+    stale: Vec<StaleUse>,
 }
 
 impl Rig {
@@ -63,7 +65,8 @@ impl Rig {
         let mem = PhysMem::anonymous(&[(Pa(0), 0x80_0000)]).unwrap();
         let unit = Unit::new(config, mem.clone());
         let port = port(SOURCE, &mem, &unit);
-        Self { unit, mem, port, fx: Effects::new(Time(0), true), messages: Vec::new(), faults: Vec::new() }
+        let fx = Effects::new(Time(0), true);
+        Self { unit, mem, port, fx, messages: Vec::new(), faults: Vec::new(), stale: Vec::new() }
     }
 
     fn legacy() -> Self {
@@ -168,6 +171,7 @@ impl Rig {
                     }
                     Effect::Interrupt { address, data, .. } => self.messages.push((address, data)),
                     Effect::Schedule { event, .. } => self.unit.event(event, &mut self.fx),
+                    Effect::Stale(stale) => self.stale.push(stale),
                     Effect::Line { .. } => unreachable!("the unit has no lines"),
                 }
             }

@@ -4,6 +4,7 @@
 //! that [`probe`] refuses.
 
 mod levels;
+mod multiboot_guest;
 
 use std::sync::mpsc;
 

@@ -12,6 +12,7 @@
 mod assembly;
 mod bus;
 mod deliver;
+mod description;
 pub mod layout;
 mod lines;
 mod resources;

@@ -1,3 +1,4 @@
 //! What the system tests and benchmarks share.
 
 pub mod domain;
+pub mod fuzz;

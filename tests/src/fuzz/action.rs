@@ -8,8 +8,10 @@ use devices::fabric::AtomicOp;
 
 use super::record::Record;
 
-/// Bytes of memory, from address 0 on.
-pub const MEMORY: u64 = 256 << 10;
+/// Bytes of memory, from address 0 on: the least that a machine has.
+pub const MEMORY: u64 = 4 << 20;
+/// The part of it that tables and pages lie in.
+pub const WORLD: u64 = 256 << 10;
 /// Root table.
 pub const ROOT: u64 = 0x1000;
 /// Context table of bus 0.
@@ -277,9 +279,10 @@ fn iova(value: u64) -> u64 {
     }
 }
 
-/// A value whose address bits name a page of memory or one shortly behind it.
-fn pointer(value: u64) -> u64 {
-    let page = (value >> 12 & 0xff) % (MEMORY / 4096 + 2);
+/// A value whose address bits name a page of the world, or the first two behind memory.
+pub fn pointer(value: u64) -> u64 {
+    let page = (value >> 12 & 0xff) % (WORLD / 4096 + 2);
+    let page = if page < WORLD / 4096 { page } else { page + (MEMORY - WORLD) / 4096 };
     page << 12 | value & 0xfff
 }
 
@@ -293,7 +296,7 @@ fn entry(place: u8, shape: u16) -> u64 {
         5..10 => table(u64::from(place % 5) + 1) + index % 0x200 * 8,
         10..12 => QUEUE + index % 0x200 * 8,
         12 => INTERRUPTS + index % 0x200 * 8,
-        _ => (u64::from(place) << 16 | u64::from(shape)) % MEMORY & !7,
+        _ => (u64::from(place) << 16 | u64::from(shape)) % WORLD & !7,
     }
 }
 

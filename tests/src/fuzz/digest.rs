@@ -18,6 +18,11 @@ impl Digest {
         self.0 = (self.0.rotate_left(5) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 
+    /// The hash so far.
+    pub fn value(&self) -> u64 {
+        self.0
+    }
+
     /// Takes bytes in, and how many they are.
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Everything asked for happened; of a guest, all its checks held.
     Success,
-    /// The guest ran to its end and reported failure.
+    /// The guest ran to its end and reported failure, or its run broke a rule such as `--expect`.
     GuestFailed,
     /// The command line, or the machine it describes, is not valid.
     Usage,
@@ -25,8 +25,8 @@ impl Exit {
     /// The table for `--help`.
     pub const HELP: &'static str = "\
 Exit codes:
-  0  success: all checks held
-  1  the guest reported failure
+  0  success: all checks and expectations held
+  1  the guest reported failure, or --expect or --deny-faults did not hold
   2  usage or configuration error
   3  the host environment lacks something (such as KVM with --cpu kvm)
   4  this back end cannot run this guest

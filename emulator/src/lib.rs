@@ -12,5 +12,6 @@ pub mod kvm;
 pub mod legacy;
 pub mod machine;
 pub mod qtest;
+pub mod report;
 pub mod story;
 pub mod trace;

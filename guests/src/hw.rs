@@ -15,6 +15,10 @@ pub struct Range {
     pub last: u64,
 }
 
+/// First byte of the RAM that programs get: above the image, and the same on every machine, so that
+/// the addresses in their reports are the same as well.
+pub const RAM_FIRST: u64 = 0x20_0000;
+
 /// Hardware, as one CPU sees it. All values are little-endian.
 pub trait Hw {
     /// Reads a device register of 32 bits at a physical address, a multiple of 4.
@@ -60,7 +64,8 @@ pub trait Hw {
     /// machine time, or (in process) when the next thing that was due has happened.
     fn idle(&mut self);
 
-    /// The RAM that the program may use for its tables and buffers, below 4 GiB.
+    /// The RAM that the program may use for its tables and buffers: from [`RAM_FIRST`] on, below
+    /// 4 GiB.
     fn ram(&self) -> Range;
 
     /// The boot command line: words separated by spaces.

@@ -27,6 +27,8 @@ pub enum Effect {
     },
     /// A fault for the control half of the IOMMU that stands before the bus master.
     Fault(vtd::Fault),
+    /// The IOMMU's sanitizer saw a cached entry used that memory no longer bears out.
+    Stale(vtd::StaleUse),
     /// A level-triggered interrupt line changed.
     Line {
         /// Global system interrupt number.

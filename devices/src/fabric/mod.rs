@@ -11,6 +11,7 @@
 //!   what lies before a fault has happened.
 
 mod effects;
+pub mod guard;
 mod port;
 #[cfg(test)]
 mod tests;
@@ -42,20 +43,41 @@ pub enum Initiator {
         /// Requester id.
         source: SourceId,
     },
+    /// An I/O APIC.
+    IoApic {
+        /// Requester id, as the DRHD's device scope names it [VT-d 8.3.1].
+        source: SourceId,
+        /// Whether interrupt remapping compares the requester id with what its entry wants.
+        ///
+        /// DEVIATION: hardware verifies every requester. Guests exist that give the entries of
+        /// I/O APIC pins the requester id of the device behind the pin; off serves them. It is a
+        /// property of the requester because only I/O APICs need it, not of the remapping unit,
+        /// which must not become lax towards PCI functions.
+        verify: bool,
+    },
 }
 
 impl Initiator {
     /// The requester id that an IOMMU sees.
     pub const fn source(self) -> SourceId {
-        let Self::Pci { source, .. } = self;
-        source
+        match self {
+            Self::Pci { source, .. } | Self::IoApic { source, .. } => source,
+        }
+    }
+
+    /// The requester id that interrupt remapping holds against the one of its entry, or `None` if
+    /// this requester is not to be verified.
+    pub const fn verified_source(self) -> Option<SourceId> {
+        match self {
+            Self::Pci { source, .. } | Self::IoApic { source, verify: true } => Some(source),
+            Self::IoApic { verify: false, .. } => None,
+        }
     }
 }
 
 impl std::fmt::Display for Initiator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self::Pci { source, .. } = self;
-        source.fmt(f)
+        self.source().fmt(f)
     }
 }
 
@@ -165,6 +187,11 @@ pub enum Verdict {
 pub trait Translate: Send + Sync {
     /// Decides about `transaction`. Faults go to `fx` as [`Effect::Fault`].
     fn translate(&self, transaction: &Transaction, fx: &mut Effects) -> Verdict;
+
+    /// A slot for a port, where invalidations have to wait for DMA on other threads.
+    fn guard_slot(&self) -> Option<guard::Slot> {
+        None
+    }
 
     /// Decides about an interrupt request that [`Self::translate`] recognised, and sends what
     /// becomes of it as [`Effect::Interrupt`]. Without interrupt remapping that is the request as

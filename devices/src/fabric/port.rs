@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::guard::Slot;
 use super::{
     Abort, Access, AtomicOp, Attrs, Effects, Initiator, Kind, Outcome, Transaction, Translate, Verdict,
 };
@@ -40,18 +41,19 @@ pub struct DmaResult {
 }
 
 /// A bus master's connection to the fabric.
-#[derive(Clone)]
 pub struct DmaPort {
     initiator: Initiator,
     mem: PhysMem,
     iommu: Arc<dyn Translate>,
+    slot: Option<Slot>,
     enabled: bool,
 }
 
 impl DmaPort {
     /// A port for the PCI function `source` of segment 0, behind `iommu`; disabled at first.
     pub fn new(source: SourceId, mem: PhysMem, iommu: Arc<dyn Translate>) -> Self {
-        Self { initiator: Initiator::Pci { segment: 0, source }, mem, iommu, enabled: false }
+        let slot = iommu.guard_slot();
+        Self { initiator: Initiator::Pci { segment: 0, source }, mem, iommu, slot, enabled: false }
     }
 
     /// Follows the Bus Master Enable bits on the way to the root complex. While off, nothing
@@ -158,6 +160,7 @@ impl DmaPort {
                 attrs,
                 kind,
             };
+            let _inside = self.slot.as_ref().map(Slot::enter);
             match self.locate(&transaction, fx) {
                 Ok(place) => access_piece(&self.mem, place, piece),
                 Err(outcome) => break outcome,

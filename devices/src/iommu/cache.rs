@@ -1,8 +1,10 @@
 //! A bounded, set-associative cache that many threads read without a lock.
 //!
 //! Each way is a sequence lock: a reader that meets a writer sees a miss. Entries live until they
-//! are invalidated or evicted, as in hardware, so a missing invalidation shows. What is *not* here:
-//! meaning. Keys and data are words; the IOMMU models give them sense.
+//! are invalidated or evicted, as in hardware, so a missing invalidation shows. A fill that began
+//! before an invalidation is refused, so what a walk found in tables that have changed since cannot
+//! enter after the invalidation has passed. What is *not* here: meaning. Keys and data are words; the
+//! IOMMU models give them sense.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 
@@ -60,7 +62,13 @@ pub struct Cache<const W: usize> {
     victims: Box<[AtomicU8]>,
     policy: Policy,
     random: AtomicU64,
+    /// Number of invalidations.
+    generation: AtomicU64,
 }
+
+/// Taken before the tables are read, shown when their contents are cached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
 
 /// A saved [`Cache`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +91,8 @@ impl<const W: usize> Cache<W> {
         let victims = (0..sets).map(|_| AtomicU8::new(0)).collect();
         let sets = (0..sets).map(|_| Set::default()).collect();
         // Xorshift needs a state that is not zero.
-        Self { sets, victims, policy, random: AtomicU64::new(seed | 1) }
+        let (random, generation) = (AtomicU64::new(seed | 1), AtomicU64::new(0));
+        Self { sets, victims, policy, random, generation }
     }
 
     /// The data cached under `key`. `place` chooses the set: equal keys have equal places.
@@ -104,8 +113,14 @@ impl<const W: usize> Cache<W> {
         None
     }
 
-    /// Caches `data` under `key`, in place of an older entry if there is no room.
-    pub fn insert(&self, place: u64, key: u64, data: [u64; W]) {
+    /// To be taken before the first read of what will be cached.
+    pub fn ticket(&self) -> Ticket {
+        Ticket(self.generation.load(Ordering::SeqCst))
+    }
+
+    /// Caches `data` under `key`, in place of an older entry if there is no room; nothing happens if
+    /// there was an invalidation since `ticket` was taken.
+    pub fn insert(&self, ticket: Ticket, place: u64, key: u64, data: [u64; W]) {
         let Some(index) = self.index(place) else { return };
         let set = &self.sets[index];
         if self.policy == Policy::Adversarial && self.chance(4) {
@@ -115,11 +130,12 @@ impl<const W: usize> Cache<W> {
         let way = holding(key).or_else(|| holding(EMPTY)).unwrap_or_else(|| {
             &set.ways[usize::from(self.victims[index].fetch_add(1, Ordering::Relaxed)) % WAYS]
         });
-        way.store(key, data);
+        way.store(key, data, || self.ticket() == ticket);
     }
 
     /// Drops the entries of one set for which `drop` says so.
     pub fn invalidate_set(&self, place: u64, drop: impl Fn(u64, &[u64; W]) -> bool) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
         for way in self.set(place).into_iter().flat_map(|set| &set.ways) {
             way.clear_if(&drop);
         }
@@ -127,6 +143,7 @@ impl<const W: usize> Cache<W> {
 
     /// Drops every entry for which `drop` says so.
     pub fn invalidate(&self, drop: impl Fn(u64, &[u64; W]) -> bool) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
         for way in self.sets.iter().flat_map(|set| &set.ways) {
             way.clear_if(&drop);
         }
@@ -168,7 +185,7 @@ impl<const W: usize> Cache<W> {
         self.invalidate(|_, _| true);
         for (number, key, data) in entries {
             if let (Some(way), Ok(data)) = (self.ways().nth(*number), <[u64; W]>::try_from(&data[..])) {
-                way.store(*key, data);
+                way.store(*key, data, || true);
             }
         }
         for (place, victim) in self.victims.iter().zip(victims) {
@@ -232,18 +249,23 @@ impl<const W: usize> Way<W> {
         (before == after && before.is_multiple_of(2) && same_key).then_some(data)
     }
 
-    fn store(&self, key: u64, data: [u64; W]) {
+    /// Stores an entry unless `current`, asked inside the lock, says that it is out of date.
+    fn store(&self, key: u64, data: [u64; W], current: impl Fn() -> bool) {
         let locked = self.lock();
-        self.key.store(key, Ordering::Relaxed);
-        for (place, word) in self.data.iter().zip(data) {
-            place.store(word, Ordering::Relaxed);
+        if current() {
+            self.key.store(key, Ordering::Relaxed);
+            for (place, word) in self.data.iter().zip(data) {
+                place.store(word, Ordering::Relaxed);
+            }
         }
         self.sequence.store(locked + 1, Ordering::Release);
     }
 
     fn clear_if(&self, drop: impl Fn(u64, &[u64; W]) -> bool) {
-        // An entry that a writer stores after this look is newer than the invalidation.
-        if self.key.load(Ordering::Acquire) == EMPTY {
+        // A writer that enters after this look finds the generation changed and stores nothing: both
+        // sides write before they look, in one total order.
+        let writing = !self.sequence.load(Ordering::SeqCst).is_multiple_of(2);
+        if !writing && self.key.load(Ordering::SeqCst) == EMPTY {
             return;
         }
         let locked = self.lock();
@@ -261,7 +283,7 @@ impl<const W: usize> Way<W> {
         loop {
             let even = self.sequence.load(Ordering::Relaxed) & !1;
             let entered =
-                self.sequence.compare_exchange_weak(even, even + 1, Ordering::Acquire, Ordering::Relaxed);
+                self.sequence.compare_exchange_weak(even, even + 1, Ordering::SeqCst, Ordering::Relaxed);
             if entered.is_ok() {
                 fence(Ordering::Release);
                 return even + 1;
@@ -280,13 +302,13 @@ mod tests {
         let cache = Cache::<1>::new(8, Policy::Retain, 0);
         assert_eq!(cache.sets(), 2);
         for key in 0..5 {
-            cache.insert(0, key, [key * 10]);
+            cache.insert(cache.ticket(), 0, key, [key * 10]);
         }
         assert_eq!(cache.lookup(0, 0), None, "the fifth entry of a set evicts the first");
         assert_eq!((1..5).filter_map(|key| cache.lookup(0, key)).count(), 4);
-        cache.insert(0, 4, [99]);
+        cache.insert(cache.ticket(), 0, 4, [99]);
         assert_eq!((cache.lookup(0, 4), cache.len()), (Some([99]), 4), "an insert replaces its key");
-        cache.insert(1, 7, [70]);
+        cache.insert(cache.ticket(), 1, 7, [70]);
         cache.invalidate_set(0, |key, _| key == 4);
         assert_eq!((cache.lookup(0, 4), cache.lookup(1, 7)), (None, Some([70])));
         cache.invalidate(|_, data| data[0] == 70);
@@ -294,16 +316,27 @@ mod tests {
     }
 
     #[test]
+    fn a_fill_that_began_before_an_invalidation_is_refused() {
+        let cache = Cache::<1>::new(8, Policy::Retain, 0);
+        let ticket = cache.ticket();
+        cache.invalidate_set(1, |_, _| false);
+        cache.insert(ticket, 0, 1, [10]);
+        assert!(cache.is_empty());
+        cache.insert(cache.ticket(), 0, 1, [10]);
+        assert_eq!(cache.lookup(0, 1), Some([10]));
+    }
+
+    #[test]
     fn policies_differ_in_what_they_keep() {
         for (policy, kept) in [(Policy::Retain, 64..=64), (Policy::Tiny, 4..=4), (Policy::Off, 0..=0)] {
             let cache = Cache::<1>::new(64, policy, 1);
-            (0..64).for_each(|key| cache.insert(key, key, [key]));
+            (0..64).for_each(|key| cache.insert(cache.ticket(), key, key, [key]));
             assert!(kept.contains(&cache.len()), "{policy:?} keeps {}", cache.len());
         }
         let cache = Cache::<1>::new(64, Policy::Adversarial, 1);
         let mut hits = 0;
         for key in 0..1000 {
-            cache.insert(key, key, [key]);
+            cache.insert(cache.ticket(), key, key, [key]);
             hits += usize::from(cache.lookup(key, key).is_some());
         }
         assert!((400..700).contains(&hits), "{hits} hits; three quarters of three quarters are due");
@@ -314,13 +347,13 @@ mod tests {
         let run = |cache: &Cache<2>| -> Vec<bool> {
             (100..400)
                 .map(|key| {
-                    cache.insert(key, key, [key, 0]);
+                    cache.insert(cache.ticket(), key, key, [key, 0]);
                     cache.lookup(key - 3, key - 3).is_some()
                 })
                 .collect()
         };
         let cache = Cache::<2>::new(16, Policy::Adversarial, 42);
-        (0..100).for_each(|key| cache.insert(key, key, [key, 1]));
+        (0..100).for_each(|key| cache.insert(cache.ticket(), key, key, [key, 1]));
         let state = cache.save();
         let other = Cache::<2>::new(16, Policy::Adversarial, 7);
         other.restore(&serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap());

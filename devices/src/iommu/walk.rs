@@ -110,23 +110,47 @@ pub struct Stop {
     pub why: Why,
 }
 
-/// Translates `input` through the tables at `root`. `fetch` reads the entry of the given level at
-/// the given address.
+/// A table on the way, and what the entries above it permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// First byte.
+    pub base: Pa,
+    /// Level of its entries.
+    pub level: u32,
+    /// What the entries that led here permit together.
+    pub rights: Rights,
+}
+
+impl Table {
+    /// The first table of a format.
+    pub fn root(format: &impl Format, base: Pa) -> Self {
+        Self { base, level: format.top(), rights: Rights::BOTH }
+    }
+}
+
+/// What a walk needs of its caller.
+pub trait Steps {
+    /// Reads the entry of `level` at `address`.
+    ///
+    /// # Errors
+    /// [`NotRam`].
+    fn fetch(&mut self, level: u32, address: Pa) -> Result<u64, NotRam>;
+
+    /// The walk has come to `table`, by an entry that is valid.
+    fn reached(&mut self, table: Table);
+}
+
+/// Translates `input` from `start` on.
 ///
 /// # Errors
 /// [`Stop`] at the first entry that does not lead on.
-pub fn walk<F: Format>(
-    format: &F,
-    root: Pa,
-    input: u64,
-    mut fetch: impl FnMut(u32, Pa) -> Result<u64, NotRam>,
-) -> Result<Leaf, Stop> {
-    let (mut table, mut rights) = (root, Rights::BOTH);
-    let mut level = format.top();
+pub fn walk<F: Format>(format: &F, start: Table, input: u64, steps: &mut impl Steps) -> Result<Leaf, Stop> {
+    let Table { base: mut table, mut level, mut rights } = start;
     loop {
         let index = (input >> page_bits(level)) & 0x1ff;
         // Tables are 4-KiB aligned, so the sum cannot carry.
-        let raw = fetch(level, Pa(table.0 | index << 3)).map_err(|NotRam| Stop { level, why: Why::Fetch })?;
+        let raw =
+            steps.fetch(level, Pa(table.0 | index << 3)).map_err(|NotRam| Stop { level, why: Why::Fetch })?;
         match format.decode(level, raw) {
             Entry::Absent => return Err(Stop { level, why: Why::Absent }),
             Entry::Reserved => return Err(Stop { level, why: Why::Reserved }),
@@ -138,5 +162,6 @@ pub fn walk<F: Format>(
         }
         assert!(level > 1, "a format never yields a table below level 1");
         level -= 1;
+        steps.reached(Table { base: table, level, rights });
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::addr::{Pa, SourceId};
 use crate::events::{DeviceId, EventQueue, Time};
-use crate::fabric::{Direct, DmaPort, Effect, Effects, Initiator, Outcome, Transaction, Translate, Verdict};
+use crate::fabric::{Direct, DmaPort, Effect, Effects, Outcome, Transaction, Translate, Verdict};
 use crate::mem::PhysMem;
 use crate::trace::TraceEvent;
 
@@ -167,12 +167,15 @@ impl Rig {
     pub fn deliver(&mut self) {
         for effect in self.fx.take() {
             match effect {
-                Effect::Interrupt { initiator: Initiator::Pci { source, .. }, address, data } => {
+                Effect::Interrupt { initiator, address, data } => {
+                    let source = initiator.source();
                     self.messages.push((source, address, data));
                 }
                 Effect::Line { line, asserted } => self.lines.push((line, asserted)),
                 Effect::Schedule { device, time, event } => self.queue.push(time, device, event),
-                Effect::PostedWrite { .. } | Effect::Fault(_) => panic!("{effect:?} from a PCI function"),
+                Effect::PostedWrite { .. } | Effect::Fault(_) | Effect::Stale(_) => {
+                    panic!("{effect:?} from a PCI function")
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::addr::{Iova, Pa, SourceId};
 use crate::fabric::{Access, Initiator, Outcome};
+use crate::vtd::StaleUse;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -87,6 +88,23 @@ pub enum TraceEvent {
         /// What became of it.
         fate: &'static str,
     },
+    /// The sanitizer saw a cached entry used that memory no longer bears out.
+    Stale {
+        /// Which model.
+        unit: &'static str,
+        /// What it saw.
+        #[serde(flatten)]
+        stale: StaleUse,
+    },
+    /// A protected region swallowed a request.
+    Protected {
+        /// Which model.
+        unit: &'static str,
+        /// Whose request.
+        initiator: Initiator,
+        /// Where it would have gone.
+        pa: Pa,
+    },
     /// Cached translations or entries were dropped.
     Invalidation {
         /// Which model.
@@ -161,6 +179,10 @@ impl fmt::Display for TraceEvent {
             }
             Self::Fault { unit, source, reason, what, address, fate } => {
                 write!(f, "{unit}: fault {reason:#04x} ({what}) by {source} at {address:#x}, {fate}")
+            }
+            Self::Stale { unit, stale } => write!(f, "{unit}: {stale}"),
+            Self::Protected { unit, initiator, pa } => {
+                write!(f, "{unit}: {initiator} kept out of the protected region at {pa}")
             }
             Self::Invalidation { unit, what, domain, range } => {
                 write!(f, "{unit}: invalidate {what}")?;

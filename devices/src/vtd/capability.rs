@@ -61,12 +61,26 @@ pub struct Config {
     pub address_width: AddressWidth,
     /// Interrupt remapping, with 32-bit destinations.
     pub interrupt_remapping: bool,
+    /// Caching mode: entries that fault may be cached.
+    pub caching_mode: bool,
+    /// Protected low and high memory regions.
+    pub protected_regions: bool,
+    /// Software must flush write buffers; a flush is done at once.
+    pub write_buffer_flush: bool,
+    /// SRTP invalidates the caches by itself.
+    pub root_set_invalidates: bool,
+    /// Abort-DMA mode, and descriptors of 256 bits with it.
+    pub abort_dma: bool,
     /// Drop a fault whose source already has one pending [VT-d 7.2.1].
     pub compress_faults: bool,
     /// How long the caches keep entries.
     pub cache: Policy,
     /// Seed of [`Policy::Adversarial`].
     pub seed: u64,
+    /// Report every use of a cached entry that memory no longer bears out.
+    pub sanitize: bool,
+    /// Bus masters run on threads of their own: invalidations wait for DMA under way.
+    pub concurrent: bool,
 }
 
 /// Width of physical addresses; the DMAR table reports it.
@@ -74,20 +88,30 @@ pub const HOST_ADDRESS_WIDTH: u32 = 48;
 
 impl Config {
     /// Names that [`Self::preset`] knows.
-    pub const PRESETS: &'static [&'static str] = &["vtd-legacy"];
+    pub const PRESETS: &'static [&'static str] = &["vtd-legacy", "vtd-legacy-cm"];
 
     /// The preset of this name. `vtd-legacy`: legacy mode, 48-bit second-stage tables with 2-MiB and
     /// 1-GiB pages, queued invalidation, pass-through, interrupt remapping with 32-bit
-    /// destinations, coherent walks, eight fault records.
+    /// destinations, coherent walks, eight fault records. `vtd-legacy-cm`: the same in caching mode, as
+    /// a virtual unit reports it.
     pub fn preset(name: &str) -> Option<Self> {
+        let legacy = Self {
+            address_width: AddressWidth::Bits48,
+            interrupt_remapping: true,
+            caching_mode: false,
+            protected_regions: false,
+            write_buffer_flush: false,
+            root_set_invalidates: false,
+            abort_dma: false,
+            compress_faults: false,
+            cache: Policy::Retain,
+            seed: 0,
+            sanitize: false,
+            concurrent: false,
+        };
         match name {
-            "vtd-legacy" => Some(Self {
-                address_width: AddressWidth::Bits48,
-                interrupt_remapping: true,
-                compress_faults: false,
-                cache: Policy::Retain,
-                seed: 0,
-            }),
+            "vtd-legacy" => Some(legacy),
+            "vtd-legacy-cm" => Some(Self { caching_mode: true, ..legacy }),
             _ => None,
         }
     }
@@ -103,6 +127,11 @@ impl Config {
         // Bit n stands for n + 2 levels; there are at most 5.
         let sagaw = sagaw.fold(0, |mask, width| mask | 1 << (width.levels() - 2));
         Cap::ZERO
+            .with_esrtps(self.root_set_invalidates)
+            .with_cm(self.caching_mode)
+            .with_plmr(self.protected_regions)
+            .with_phmr(self.protected_regions)
+            .with_rwbf(self.write_buffer_flush)
             .with_drd(true)
             .with_dwd(true)
             .with_mamv(18)
@@ -121,6 +150,7 @@ impl Config {
     pub fn ecap(&self) -> Ecap {
         let ir = self.interrupt_remapping;
         Ecap::ZERO
+            .with_adms(self.abort_dma)
             .with_mhmv(if ir { 15 } else { 0 })
             .with_iro((IVA_OFFSET / 16) as u16)
             .with_pt(true)

@@ -10,6 +10,7 @@ use super::fault::{Fate, Fault, Recorder};
 use super::interrupt::{EventInterrupt, EventRegister};
 use super::invalidation::{BackEnd, ContextScope, InterruptMode, InterruptScope, IotlbScope};
 use super::invalidation_queue::{Descriptor, Queue, QueueError, context_scope, decode, iotlb_scope};
+use super::protected::Protected;
 use super::regs::{Ccmd, Fsts, Gcmd, Gsts, Ics, Iotlb, Irta, Iva, Place, Reg, Rtaddr, name_at, place};
 use crate::events::DeviceEvent;
 use crate::fabric::Effects;
@@ -44,6 +45,7 @@ pub struct State {
     ics: Ics,
     invalidation_event: EventInterrupt,
     irta: Irta,
+    protected: Protected,
     /// An event to continue the queue is on its way.
     queue_scheduled: bool,
 }
@@ -63,6 +65,7 @@ impl State {
             ics: Ics::ZERO,
             invalidation_event: EventInterrupt::RESET,
             irta: Irta::ZERO,
+            protected: Protected::default(),
             queue_scheduled: false,
         }
     }
@@ -149,8 +152,13 @@ impl Control {
             Reg::Ieaddr => u64::from(s.invalidation_event.read(EventRegister::Address)),
             Reg::Ieuaddr => u64::from(s.invalidation_event.read(EventRegister::UpperAddress)),
             Reg::Frcd(index) => return s.faults.read(index, dword),
-            // Write only; and PMEN, which is zero without protected regions [VT-d 11.4.8.1].
-            Reg::Gcmd | Reg::Iva | Reg::Pmen => 0,
+            Reg::Pmen => u64::from(s.protected.pmen.raw()),
+            Reg::Plmbase => u64::from(s.protected.low_base.raw()),
+            Reg::Plmlimit => u64::from(s.protected.low_limit.raw()),
+            Reg::Phmbase => s.protected.high_base.raw(),
+            Reg::Phmlimit => s.protected.high_limit.raw(),
+            // Write only.
+            Reg::Gcmd | Reg::Iva => 0,
         };
         // The wanted dword is the low one after the shift.
         (value >> (32 * dword)) as u32
@@ -178,7 +186,26 @@ impl Control {
                 }
             }
             Reg::Iqa => s.queue.set_base(merge(s.queue.iqa().raw(), dword, value)),
-            // The register belongs to a feature that may not be there.
+            // These belong to features that may not be there.
+            Reg::Pmen if self.config.protected_regions => {
+                if let Some(ranges) = s.protected.enable(value) {
+                    self.back_end.set_protected(ranges);
+                }
+            }
+            Reg::Plmbase if self.config.protected_regions => {
+                s.protected.low_base = s.protected.low_base.written(value);
+            }
+            Reg::Plmlimit if self.config.protected_regions => {
+                s.protected.low_limit = s.protected.low_limit.written(value);
+            }
+            Reg::Phmbase if self.config.protected_regions => {
+                s.protected.high_base =
+                    s.protected.high_base.written(merge(s.protected.high_base.raw(), dword, value));
+            }
+            Reg::Phmlimit if self.config.protected_regions => {
+                s.protected.high_limit =
+                    s.protected.high_limit.written(merge(s.protected.high_limit.raw(), dword, value));
+            }
             Reg::Irta if self.config.interrupt_remapping => {
                 s.irta = s.irta.written(merge(s.irta.raw(), dword, value));
             }
@@ -196,7 +223,18 @@ impl Control {
                 s.faults.write(index, dword, value);
                 self.withdraw_fault_event();
             }
-            Reg::Irta | Reg::Ver | Reg::Cap | Reg::Ecap | Reg::Gsts | Reg::Pmen | Reg::Iqh | Reg::Iqercd => {}
+            Reg::Irta
+            | Reg::Ver
+            | Reg::Cap
+            | Reg::Ecap
+            | Reg::Gsts
+            | Reg::Pmen
+            | Reg::Plmbase
+            | Reg::Plmlimit
+            | Reg::Phmbase
+            | Reg::Phmlimit
+            | Reg::Iqh
+            | Reg::Iqercd => {}
         }
     }
 
@@ -207,6 +245,10 @@ impl Control {
         if gcmd.srtp() {
             s.latched = s.rtaddr;
             self.back_end.set_root(s.latched);
+            if self.config.root_set_invalidates {
+                self.back_end.invalidate_context(ContextScope::Global);
+                self.back_end.invalidate_iotlb(IotlbScope::Global);
+            }
             s.gsts = s.gsts.with_rtps(true);
         }
         if gcmd.te() != s.gsts.tes() {
@@ -263,7 +305,14 @@ impl Control {
             return;
         }
         let iva = self.state.iva;
-        let scope = iotlb_scope(command.iirg(), command.did(), iva.addr() << 12, iva.am(), self.config.cap());
+        let scope = iotlb_scope(
+            command.iirg(),
+            command.did(),
+            iva.addr() << 12,
+            iva.am(),
+            iva.ih(),
+            self.config.cap(),
+        );
         let scope = scope.ok().filter(|_| self.registers_usable());
         if let Some(scope) = scope {
             self.invalidate_iotlb(scope, fx);
@@ -328,14 +377,17 @@ impl Control {
     }
 
     fn process_descriptor(&mut self, fx: &mut Effects) -> Result<(), QueueError> {
-        if self.state.latched.ttm() != 0 {
-            return Err(QueueError::InvalidMode);
-        }
-        let words = self.state.queue.fetch(&self.mem)?;
+        // In legacy mode both widths serve; 256 bits come with abort-DMA mode [VT-d 6.5.2.11].
+        let narrow = match self.state.latched.ttm() {
+            0b00 => true,
+            0b11 if self.config.abort_dma => false,
+            _ => return Err(QueueError::InvalidMode),
+        };
+        let words = self.state.queue.fetch(&self.mem, self.config.abort_dma, narrow)?;
         let index = u64::from(self.state.queue.iqh().qh());
         let decoded = decode(words, self.config.cap(), self.config.ecap());
         let kind = decoded.as_ref().map_or("malformed", Descriptor::kind);
-        fx.trace(|| TraceEvent::QueueEntry { unit: UNIT, index, kind, words });
+        fx.trace(|| TraceEvent::QueueEntry { unit: UNIT, index, kind, words: [words[0], words[1]] });
         let descriptor = decoded?;
         self.state.queue.advance();
         match descriptor {
@@ -377,7 +429,7 @@ impl Control {
         let (what, domain, range) = match scope {
             IotlbScope::Global => ("all translations", None, None),
             IotlbScope::Domain(domain) => ("translations of a domain", Some(domain), None),
-            IotlbScope::Pages { domain, first, last } => {
+            IotlbScope::Pages { domain, first, last, leaf_only: _ } => {
                 ("translations of pages", Some(domain), Some((first, last)))
             }
         };

@@ -60,11 +60,13 @@ pub enum Reason {
     TableMode = 0x30,
     /// RTA.2: request with PASID in legacy mode.
     PasidInLegacy = 0x31,
+    /// RTA.4: abort-DMA mode.
+    AbortDma = 0x33,
 }
 
 impl Reason {
     /// Every reason that a legacy-mode unit reports.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::RootNotPresent,
         Self::ContextNotPresent,
         Self::ContextInvalid,
@@ -89,6 +91,7 @@ impl Reason {
         Self::InterruptRangeAccess,
         Self::TableMode,
         Self::PasidInLegacy,
+        Self::AbortDma,
     ];
 
     /// The code in FRCD.FR.
@@ -111,6 +114,7 @@ impl Reason {
                 | Self::InterruptRangeAccess
                 | Self::TableMode
                 | Self::PasidInLegacy
+                | Self::AbortDma
         )
     }
 
@@ -141,6 +145,7 @@ impl Reason {
             Self::InterruptRangeAccess => "malformed access to the interrupt range",
             Self::TableMode => "unsupported translation table mode",
             Self::PasidInLegacy => "request with PASID in legacy mode",
+            Self::AbortDma => "abort-DMA mode",
         }
     }
 }

@@ -99,12 +99,15 @@ pub fn entry_address(irta: Irta, index: u32) -> Result<Pa, Reason> {
     Pa(irta.irta() << 12).checked_add(u64::from(index) * 16).ok_or(Reason::InterruptTableAccess)
 }
 
-/// Checks an entry and makes the message that it stands for.
+/// Checks an entry and makes the message that it stands for. `None` as `source` is a requester
+/// whose id is not to be verified ([`Initiator::verified_source`]).
+///
+/// [`Initiator::verified_source`]: crate::fabric::Initiator::verified_source
 ///
 /// # Errors
 /// [`Reason::InterruptNotPresent`], [`Reason::InterruptSource`] and
 /// [`Reason::InterruptEntryReserved`], in this order [VT-d 5.1.4].
-pub fn remap(entry: Irte, source: SourceId, extended: bool) -> Result<(u64, u32), Reason> {
+pub fn remap(entry: Irte, source: Option<SourceId>, extended: bool) -> Result<(u64, u32), Reason> {
     if !entry.p() {
         return Err(Reason::InterruptNotPresent);
     }
@@ -131,10 +134,12 @@ pub fn remap(entry: Irte, source: SourceId, extended: bool) -> Result<(u64, u32)
 }
 
 /// The source check [VT-d 9.10, SVT, SQ and SID].
-fn source_matches(entry: Irte, source: SourceId) -> Result<bool, Reason> {
-    match entry.svt() {
-        0b00 => Ok(true),
-        0b01 => {
+fn source_matches(entry: Irte, source: Option<SourceId>) -> Result<bool, Reason> {
+    match (entry.svt(), source) {
+        // Reserved, whoever asks.
+        (0b11.., _) => Err(Reason::InterruptEntryReserved),
+        (0b00, _) | (_, None) => Ok(true),
+        (0b01, Some(source)) => {
             let ignored = match entry.sq() {
                 0b00 => 0,
                 0b01 => 0b100,
@@ -143,10 +148,9 @@ fn source_matches(entry: Irte, source: SourceId) -> Result<bool, Reason> {
             };
             Ok((entry.sid() ^ source.0) & !ignored == 0)
         }
-        0b10 => {
+        (0b10, Some(source)) => {
             let [last, first] = entry.sid().to_le_bytes();
             Ok((first..=last).contains(&source.bus()))
         }
-        _ => Err(Reason::InterruptEntryReserved),
     }
 }

@@ -135,18 +135,21 @@ pub enum QueueError {
     InvalidType = 3,
     /// A reserved field is set, or a field has a reserved or unsupported value.
     Reserved = 4,
-    /// Descriptors of 256 bits without scalable mode.
+    /// Descriptors of the wrong width for the mode, or of 256 bits on a unit that has none.
     InvalidWidth = 5,
+    /// The tail is not a multiple of the width.
+    UnalignedTail = 6,
     /// The latched translation table mode is not supported.
     InvalidMode = 7,
 }
 
-/// Decodes a 128-bit descriptor.
+/// Decodes a descriptor; the upper half of one of 256 bits must be zero.
 ///
 /// # Errors
 /// [`QueueError::InvalidType`] and [`QueueError::Reserved`].
-pub fn decode(words: [u64; 2], cap: Cap, ecap: Ecap) -> Result<Descriptor, QueueError> {
-    let clean = |mask: [u64; 2]| words[0] & mask[0] == 0 && words[1] & mask[1] == 0;
+pub fn decode([low, high, upper @ ..]: [u64; 4], cap: Cap, ecap: Ecap) -> Result<Descriptor, QueueError> {
+    let words = [low, high];
+    let clean = |mask: [u64; 2]| words[0] & mask[0] == 0 && words[1] & mask[1] == 0 && upper == [0, 0];
     let check = |mask: [u64; 2]| if clean(mask) { Ok(()) } else { Err(QueueError::Reserved) };
     // The type is bits 11:9 above bits 3:0; types above 15 do not exist.
     match (words[0] >> 9 & 7) << 4 | words[0] & 0xf {
@@ -158,7 +161,7 @@ pub fn decode(words: [u64; 2], cap: Cap, ecap: Ecap) -> Result<Descriptor, Queue
         2 => {
             check(IotlbInvalidate::RESERVED)?;
             let d = IotlbInvalidate::from_raw(words);
-            iotlb_scope(d.g(), d.did(), d.addr() << 12, d.am(), cap).map(Descriptor::Iotlb)
+            iotlb_scope(d.g(), d.did(), d.addr() << 12, d.am(), d.ih(), cap).map(Descriptor::Iotlb)
         }
         4 if ecap.ir() => {
             check(InterruptInvalidate::RESERVED)?;
@@ -202,11 +205,18 @@ pub fn context_scope(g: u8, did: u16, sid: u16, fm: u8) -> Result<ContextScope, 
 ///
 /// # Errors
 /// [`QueueError::Reserved`] for the reserved granularity and an address mask above CAP.MAMV.
-pub fn iotlb_scope(g: u8, did: u16, address: u64, am: u8, cap: Cap) -> Result<IotlbScope, QueueError> {
+pub fn iotlb_scope(
+    g: u8,
+    did: u16,
+    address: u64,
+    am: u8,
+    leaf_only: bool,
+    cap: Cap,
+) -> Result<IotlbScope, QueueError> {
     match g {
         0b01 => Ok(IotlbScope::Global),
         0b10 => Ok(IotlbScope::Domain(did)),
-        0b11 if cap.psi() && am <= cap.mamv() => Ok(IotlbScope::pages(did, address, am)),
+        0b11 if cap.psi() && am <= cap.mamv() => Ok(IotlbScope::pages(did, address, am, leaf_only)),
         _ => Err(QueueError::Reserved),
     }
 }
@@ -278,39 +288,55 @@ impl Queue {
         !self.error && self.iqh.qh() != self.iqt.qt()
     }
 
-    /// Reads the descriptor at the head.
+    /// Reads the descriptor at the head; of one of 128 bits, the upper half is zero. `wide` says
+    /// whether descriptors of 256 bits are known, `narrow` whether those of 128 bits are allowed.
     ///
     /// # Errors
     /// What is wrong with the queue.
-    pub fn fetch(&self, mem: &PhysMem) -> Result<[u64; 2], QueueError> {
-        if self.iqa.dw() {
+    pub fn fetch(&self, mem: &PhysMem, wide: bool, narrow: bool) -> Result<[u64; 4], QueueError> {
+        if if self.iqa.dw() { !wide } else { !narrow } {
             return Err(QueueError::InvalidWidth);
         }
-        if u32::from(self.iqt.qt()) >= self.size() {
+        if u32::from(self.iqt.qt()) >= self.units() {
             return Err(QueueError::InvalidTail);
         }
+        if !self.iqt.qt().is_multiple_of(self.step()) {
+            return Err(QueueError::UnalignedTail);
+        }
         let at = Pa(self.iqa.iqa() << 12).checked_add(u64::from(self.index()) * 16);
-        at.and_then(|at| mem.load128(at).ok()).ok_or(QueueError::Fetch)
+        let half = |offset| {
+            let at = at.and_then(|at| at.checked_add(offset));
+            at.and_then(|at| mem.load128(at).ok()).ok_or(QueueError::Fetch)
+        };
+        let [low, high] = half(0)?;
+        let [upper_low, upper_high] = if self.iqa.dw() { half(16)? } else { [0, 0] };
+        Ok([low, high, upper_low, upper_high])
     }
 
     /// Moves the head past the descriptor that was fetched.
     pub fn advance(&mut self) {
-        self.iqh = self.iqh.with_qh((self.index() + 1) & self.mask());
+        self.iqh = self.iqh.with_qh((self.index() + self.step()) & self.mask());
     }
 
-    /// Index of the next descriptor. A queue that was made smaller while in use can leave the head
-    /// beyond its end; it is taken modulo the size.
+    /// Index of the next descriptor, in units of 16 bytes. A queue that was made smaller or wider
+    /// while in use can leave the head beyond its end or in mid-descriptor; it is taken modulo the
+    /// size, and as the descriptor that it lies in.
     fn index(&self) -> u16 {
-        self.iqh.qh() & self.mask()
+        self.iqh.qh() & self.mask() & !(self.step() - 1)
+    }
+
+    /// Units of 16 bytes in a descriptor.
+    fn step(&self) -> u16 {
+        1 + u16::from(self.iqa.dw())
     }
 
     /// Sizes are powers of two, at most 2^15.
     fn mask(&self) -> u16 {
-        (self.size() - 1) as u16
+        (self.units() - 1) as u16
     }
 
-    /// Descriptors of 128 bits that the queue has room for, 256 to 32,768.
-    fn size(&self) -> u32 {
+    /// Units of 16 bytes that the queue has room for, 256 to 32,768.
+    fn units(&self) -> u32 {
         1 << (u32::from(self.iqa.qs()) + 8)
     }
 }

@@ -6,8 +6,8 @@
 //! second through [`invalidation::BackEnd`], so another back end can take the walker's place.
 //!
 //! What the capability registers do not report is not there: scalable mode, first-stage tables,
-//! device-TLBs, page requests, interrupt remapping, protected regions, caching mode. Their registers
-//! read zero, and their bits in entries and descriptors are reserved.
+//! device-TLBs, page requests, posted interrupts. Their registers read zero, and their bits in entries
+//! and descriptors are reserved.
 
 pub mod capability;
 pub mod control;
@@ -16,6 +16,8 @@ pub mod interrupt;
 pub mod interrupt_remapping;
 pub mod invalidation;
 pub mod invalidation_queue;
+pub mod names;
+mod protected;
 pub mod regs;
 pub mod tables;
 #[cfg(test)]
@@ -35,6 +37,7 @@ use control::{Control, Registers};
 pub use fault::{Fault, Reason};
 pub use regs::REGISTERS_SIZE;
 use translate::Translator;
+pub use translate::{Missing, StaleUse};
 
 /// The name of the model in traces.
 const UNIT: &str = "vtd";

@@ -354,6 +354,35 @@ register! {
 }
 
 register! {
+    /// Protected Memory Enable Register [VT-d 11.4.8.1].
+    pub struct Pmen: u32 {
+        /// Enable protected memory.
+        31:31 Rw    epm: bool,
+        30:1  RsvdP _r0,
+        /// The regions are protected.
+        0:0   Ro    prs: bool,
+    }
+}
+
+register! {
+    /// Protected Low-Memory Base and Limit Registers [VT-d 11.4.8.2]. Regions are multiples of
+    /// 2 MiB; the low bits of a limit count as ones.
+    pub struct ProtectedLow: u32 {
+        31:21 Rw    address: u16,
+        20:0  RsvdZ _r0,
+    }
+}
+
+register! {
+    /// Protected High-Memory Base and Limit Registers [VT-d 11.4.8.4].
+    pub struct ProtectedHigh: u64 {
+        63:48 RsvdZ _beyond_host_width,
+        47:21 Rw    address: u32,
+        20:0  RsvdZ _r0,
+    }
+}
+
+register! {
     /// Invalidation Queue Head Register [VT-d 11.4.9.1].
     pub struct Iqh: u64 {
         63:19 RsvdZ _r1,
@@ -444,6 +473,10 @@ pub(super) enum Reg {
     Feaddr,
     Feuaddr,
     Pmen,
+    Plmbase,
+    Plmlimit,
+    Phmbase,
+    Phmlimit,
     Iqh,
     Iqt,
     Iqa,
@@ -475,6 +508,10 @@ const MAP: &[(u64, u32, Reg, &str)] = &[
     (0x040, 1, Reg::Feaddr, "FEADDR_REG"),
     (0x044, 1, Reg::Feuaddr, "FEUADDR_REG"),
     (0x064, 1, Reg::Pmen, "PMEN_REG"),
+    (0x068, 1, Reg::Plmbase, "PLMBASE_REG"),
+    (0x06c, 1, Reg::Plmlimit, "PLMLIMIT_REG"),
+    (0x070, 2, Reg::Phmbase, "PHMBASE_REG"),
+    (0x078, 2, Reg::Phmlimit, "PHMLIMIT_REG"),
     (0x080, 2, Reg::Iqh, "IQH_REG"),
     (0x088, 2, Reg::Iqt, "IQT_REG"),
     (0x090, 2, Reg::Iqa, "IQA_REG"),

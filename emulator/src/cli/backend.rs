@@ -8,7 +8,7 @@ use emulator::exit::Exit;
 use emulator::hosted::{self, Ending};
 use emulator::machine::Machine;
 
-use super::Failure;
+use super::{Failure, duration};
 
 /// Options of every guest run.
 #[derive(Debug, Args)]
@@ -16,14 +16,19 @@ pub struct BackendArgs {
     /// What runs the guest
     #[arg(long, value_enum, default_value_t, value_name = "NAME")]
     cpu: Cpu,
-    /// Stop the guest after this many seconds (of the machine's time)
+    /// Stop the guest after this many seconds: of the host's time, for a hosted guest of the machine's
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400))]
     timeout: u64,
+    /// Stop the guest at this machine time too, such as 10ms or 2s (without a unit: nanoseconds)
+    ///
+    /// A hosted guest stops at the same place each time. On KVM machine time follows the host's.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    timeout_machine: Option<u64>,
 }
 
 impl Default for BackendArgs {
     fn default() -> Self {
-        Self { cpu: Cpu::Auto, timeout: 60 }
+        Self { cpu: Cpu::Auto, timeout: 60, timeout_machine: None }
     }
 }
 
@@ -57,6 +62,16 @@ pub struct Guest {
 pub enum Backend {
     Kvm,
     Hosted(&'static str),
+}
+
+impl Backend {
+    /// Its name, as `--cpu` takes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Hosted(_) => "hosted",
+        }
+    }
 }
 
 impl BackendArgs {
@@ -106,6 +121,8 @@ impl BackendArgs {
         console: impl FnMut(&[u8]) + Send + 'static,
     ) -> (Machine, Result<u32, Failure>) {
         let timeout = Duration::from_secs(self.timeout);
+        // Both back ends bound machine time by it, from the start of the run.
+        let timeout = self.timeout_machine.map_or(timeout, |limit| timeout.min(Duration::from_nanos(limit)));
         match backend {
             Backend::Kvm => kvm::run(machine, guest, timeout, console),
             Backend::Hosted(program) => run_hosted(machine, guest, program, timeout, console),
@@ -129,8 +146,9 @@ fn run_hosted(
     let result = match finished.ending {
         Ending::Exited(value) => Ok(value),
         Ending::TimedOut => {
-            let seconds = timeout.as_secs();
-            let why = format!("the guest did not end within {seconds} s of machine time; raise --timeout");
+            let why = format!(
+                "the guest did not end within {timeout:?} of machine time; raise --timeout or --timeout-machine"
+            );
             Err(Failure::new(Exit::Timeout, why))
         }
     };

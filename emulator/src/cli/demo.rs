@@ -10,6 +10,7 @@ use emulator::machine::Machine;
 use emulator::story::Narrator;
 
 use super::backend::{BackendArgs, Guest};
+use super::checks::{CheckArgs, Ran};
 use super::trace;
 use super::{Failure, OrExit};
 
@@ -31,6 +32,8 @@ and checks what comes of it. Each line 'ok' is one of its checks; below it stand
 pub struct Demo {
     #[command(flatten)]
     backend: BackendArgs,
+    #[command(flatten)]
+    checks: CheckArgs,
 }
 
 impl Demo {
@@ -47,25 +50,31 @@ impl Demo {
         super::print(PROLOGUE)?;
         let narrator = Narrator::new(io::stdout());
         machine.set_trace(Some(Box::new(narrator.clone())));
-        let console = narrator.clone();
-        let (mut machine, result) =
-            self.backend.run(backend, machine, &guest, move |bytes| console.console(bytes));
-        trace::finish(&mut machine)?;
-        let value = result?;
-        match narrator.report().verdict() {
-            Ok(checks) if value == 0 => {
-                let milliseconds = machine.now().0 / 1_000_000;
-                super::print(&format!(
-                    "\nAll {checks} checks held, in {milliseconds} ms of machine time.\n"
-                ))?;
-                Ok(Exit::Success)
-            }
-            Ok(_) => Err(Failure::new(
+        let checks = self.checks.start(&mut machine)?;
+        let (console, watch) = (narrator.clone(), checks.watch());
+        let (mut machine, result) = self.backend.run(backend, machine, &guest, move |bytes| {
+            console.console(bytes);
+            watch.console(bytes);
+        });
+        let traced = trace::finish(&mut machine);
+        // The guest is known to report, so a report that is cut short is a failure too.
+        let result = result.and_then(|value| match narrator.report().verdict() {
+            Ok(_) if value != 0 => Err(Failure::new(
                 Exit::GuestFailed,
                 format!("every check held, but the guest ended with the value {value}"),
             )),
+            Ok(checks) => Ok((value, checks)),
             Err(failure) => Err(Failure::new(Exit::GuestFailed, failure)),
+        });
+        let held = result.as_ref().map_or(0, |(_, checks)| *checks);
+        let result = result.map(|(value, _)| Some(value));
+        let exit = checks.finish(&machine, Ran { name: PROGRAM, driver: backend.name(), result })?;
+        traced?;
+        if exit == Exit::Success {
+            let milliseconds = machine.now().0 / 1_000_000;
+            super::print(&format!("\nAll {held} checks held, in {milliseconds} ms of machine time.\n"))?;
         }
+        Ok(exit)
     }
 }
 

@@ -11,10 +11,16 @@ pub struct MachineArgs {
     machine: MachineKind,
     /// IOMMU and its options, such as vtd-legacy,cache=tiny
     ///
-    /// Options: aw-bits=39|48|57, cache=retain|tiny|adversarial|off. Without this option DMA uses
-    /// physical addresses.
+    /// Presets: vtd-legacy, vtd-legacy-cm. Options: aw-bits=39|48|57,
+    /// cache=retain|tiny|adversarial|off; and, each on or off, abort-dma, caching-mode,
+    /// compress-faults, intremap, protected-regions, root-set-invalidates, write-buffer-flush. Without
+    /// this option DMA uses physical addresses.
     #[arg(long, value_name = "PRESET[,KEY=VALUE…]")]
     iommu: Option<IommuSpec>,
+    /// Fail if a cached translation, context entry or interrupt entry is used that memory no longer
+    /// bears out, and name the invalidation that was missing
+    #[arg(long, requires = "iommu")]
+    sanitize: bool,
     /// PCI device, such as exerciser,functions=2 (may be repeated)
     ///
     /// edu (dma-mask=MASK), exerciser (functions=1..8, latency=NS), iommu-testdev, root-port (id=NAME).
@@ -32,13 +38,11 @@ pub struct MachineArgs {
 impl MachineArgs {
     /// What they describe.
     pub fn config(&self) -> MachineConfig {
-        let Self { machine, iommu, devices, memory, seed } = self;
-        MachineConfig {
-            machine: *machine,
-            iommu: iommu.clone(),
-            memory: *memory,
-            devices: devices.clone(),
-            seed: *seed,
-        }
+        let Self { machine, iommu, sanitize, devices, memory, seed } = self;
+        let iommu = iommu.clone().map(|mut iommu| {
+            iommu.unit.sanitize = *sanitize;
+            iommu
+        });
+        MachineConfig { machine: *machine, iommu, memory: *memory, devices: devices.clone(), seed: *seed }
     }
 }

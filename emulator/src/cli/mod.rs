@@ -2,7 +2,9 @@
 
 mod backend;
 mod caps;
+mod checks;
 mod demo;
+mod duration;
 mod machine;
 mod qtest;
 mod run;

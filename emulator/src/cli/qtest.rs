@@ -10,6 +10,7 @@ use emulator::exit::Exit;
 use emulator::machine::Machine;
 use emulator::qtest;
 
+use super::checks::{CheckArgs, Ran};
 use super::machine::MachineArgs;
 use super::trace::{self, TraceArgs};
 use super::{Failure, OrExit};
@@ -23,6 +24,8 @@ pub struct Qtest {
     channel: Channel,
     #[command(flatten)]
     trace: TraceArgs,
+    #[command(flatten)]
+    checks: CheckArgs,
 }
 
 #[derive(Debug, Args)]
@@ -40,6 +43,15 @@ impl Qtest {
     pub fn run(self) -> Result<Exit, Failure> {
         let mut machine = Machine::new(&self.machine.config()).or_exit(Exit::Usage)?;
         self.trace.start(&mut machine)?;
+        let checks = self.checks.start(&mut machine)?;
+        let result = self.serve(&mut machine);
+        let traced = trace::finish(&mut machine);
+        let ran = Ran { name: "script", driver: "qtest", result: result.map(|()| None) };
+        let exit = checks.finish(&machine, ran)?;
+        traced.map(|()| exit)
+    }
+
+    fn serve(&self, machine: &mut Machine) -> Result<(), Failure> {
         match &self.channel.socket {
             Some(path) => {
                 let stream = UnixStream::connect(path)
@@ -47,13 +59,11 @@ impl Qtest {
                         format!("cannot connect to {}; does a client listen there?", path.display())
                     })
                     .or_exit(Exit::Environment)?;
-                qtest::serve(&mut machine, &stream, &stream)
+                qtest::serve(machine, &stream, &stream)
             }
-            None => qtest::serve(&mut machine, io::stdin().lock(), io::stdout().lock()),
+            None => qtest::serve(machine, io::stdin().lock(), io::stdout().lock()),
         }
         .context("the connection broke")
-        .or_exit(Exit::Environment)?;
-        trace::finish(&mut machine)?;
-        Ok(Exit::Success)
+        .or_exit(Exit::Environment)
     }
 }

@@ -11,6 +11,7 @@ use emulator::exit::Exit;
 use emulator::machine::Machine;
 
 use super::backend::{BackendArgs, Guest};
+use super::checks::{CheckArgs, Ran};
 use super::machine::MachineArgs;
 use super::trace::{self, TraceArgs};
 use super::{Failure, OrExit};
@@ -33,6 +34,8 @@ pub struct Run {
     append: String,
     #[command(flatten)]
     trace: TraceArgs,
+    #[command(flatten)]
+    checks: CheckArgs,
 }
 
 impl Run {
@@ -42,14 +45,19 @@ impl Run {
         machine.assign_resources().or_exit(Exit::Usage)?;
         let backend = self.backend.choose(&guest)?;
         self.trace.start(&mut machine)?;
-        let console = |bytes: &[u8]| {
+        let checks = self.checks.start(&mut machine)?;
+        let watch = checks.watch();
+        let console = move |bytes: &[u8]| {
+            watch.console(bytes);
             let mut out = io::stdout().lock();
             // A guest goes on when nobody listens any more.
             let _ = out.write_all(bytes).and_then(|()| out.flush());
         };
         let (mut machine, result) = self.backend.run(backend, machine, &guest, console);
-        trace::finish(&mut machine)?;
-        Ok(if result? == 0 { Exit::Success } else { Exit::GuestFailed })
+        let traced = trace::finish(&mut machine);
+        let ran = Ran { name: &self.image, driver: backend.name(), result: result.map(Some) };
+        let exit = checks.finish(&machine, ran)?;
+        traced.map(|()| exit)
     }
 }
 

@@ -8,6 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, parse_options};
 
+/// Keys of the options.
+const OPTIONS: [&str; 9] = [
+    "abort-dma",
+    "aw-bits",
+    "cache",
+    "caching-mode",
+    "compress-faults",
+    "intremap",
+    "protected-regions",
+    "root-set-invalidates",
+    "write-buffer-flush",
+];
+
 /// An IOMMU as asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IommuSpec {
@@ -24,10 +37,18 @@ impl FromStr for IommuSpec {
         let preset = text.split(',').next().unwrap_or_default();
         let mut unit =
             Config::preset(preset).ok_or_else(|| ConfigError::unknown("IOMMU", preset, Config::PRESETS))?;
-        parse_options(text, &["aw-bits", "cache"], |key, value| {
+        parse_options(text, &OPTIONS, |key, value| {
+            let switch = |key| switch(key, value);
             match key {
                 "aw-bits" => unit.address_width = address_width(value)?,
                 "cache" => unit.cache = policy(value)?,
+                "compress-faults" => unit.compress_faults = switch("compress-faults")?,
+                "intremap" => unit.interrupt_remapping = switch("intremap")?,
+                "abort-dma" => unit.abort_dma = switch("abort-dma")?,
+                "caching-mode" => unit.caching_mode = switch("caching-mode")?,
+                "protected-regions" => unit.protected_regions = switch("protected-regions")?,
+                "root-set-invalidates" => unit.root_set_invalidates = switch("root-set-invalidates")?,
+                "write-buffer-flush" => unit.write_buffer_flush = switch("write-buffer-flush")?,
                 _ => return Ok(false),
             }
             Ok(true)
@@ -42,6 +63,14 @@ fn address_width(value: &str) -> Result<AddressWidth, ConfigError> {
         value: value.to_owned(),
         expected: "39, 48 or 57",
     })
+}
+
+fn switch(key: &'static str, value: &str) -> Result<bool, ConfigError> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(ConfigError::Value { key, value: value.to_owned(), expected: "on or off" }),
+    }
 }
 
 fn policy(value: &str) -> Result<Policy, ConfigError> {

@@ -107,10 +107,16 @@ fn iommus() {
         assert_eq!(spec.unit.address_width, address_width, "{text}");
     }
     for (text, expected) in [
-        ("vtd,cache=off", "unknown IOMMU 'vtd'; known: vtd-legacy"),
+        ("vtd,cache=off", "unknown IOMMU 'vtd'; known: vtd-legacy, vtd-legacy-cm"),
         ("vtd-legacy,cache=big", "cache=big is not valid: expected retain, tiny, adversarial or off"),
         ("vtd-legacy,aw-bits=40", "aw-bits=40 is not valid: expected 39, 48 or 57"),
-        ("vtd-legacy,caches=off", "vtd-legacy has no option 'caches'; its options: aw-bits, cache"),
+        ("vtd-legacy,intremap=yes", "intremap=yes is not valid: expected on or off"),
+        ("vtd-legacy,compress-faults=1", "compress-faults=1 is not valid: expected on or off"),
+        (
+            "vtd-legacy,caches=off",
+            "vtd-legacy has no option 'caches'; its options: abort-dma, aw-bits, cache, caching-mode, \
+             compress-faults, intremap, protected-regions, root-set-invalidates, write-buffer-flush",
+        ),
     ] {
         check_error(text.parse::<IommuSpec>(), expected);
     }

@@ -19,7 +19,7 @@ mod vectors;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use devices::events::Time;
-use guests::hw::{Hw, Range};
+use guests::hw::{Hw, RAM_FIRST, Range};
 
 use crate::machine::{Interrupt, Machine, layout};
 use vectors::Vectors;
@@ -28,8 +28,6 @@ use vectors::Vectors;
 const CALL: u64 = 100;
 /// Nanoseconds of machine time after which an idle processor looks around.
 const IDLE: u64 = 1_000_000;
-/// Where usable RAM begins: below are the places where a PC's firmware keeps its own.
-const RAM_FIRST: u64 = 0x10_0000;
 
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +99,7 @@ impl Hosted<'_> {
     }
 
     fn pass(&mut self, until: Time) {
-        let now = self.machine.advance(until);
+        let now = self.machine.advance(until.min(self.options.limit));
         for interrupt in self.machine.take_interrupts() {
             if let Interrupt::Message { address, data } = interrupt {
                 self.vectors.message(address, data);

@@ -33,7 +33,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use firmware::boot::BootState;
+use firmware::BootState;
 use vmm_sys_util::eventfd::EventFd;
 
 use board::Board;
@@ -77,7 +77,7 @@ struct Shared<P> {
     ended: EventFd,
 }
 
-/// Runs a guest, loaded by [`firmware::boot::load`] into the platform's memory, until it ends or
+/// Runs a guest, loaded by [`firmware::boot`] or [`firmware::multiboot`] into the platform's memory, until it ends or
 /// meets a limit. `console` gets what it prints, as it comes, from either of two threads.
 ///
 /// # Panics

@@ -7,6 +7,7 @@ use std::sync::mpsc;
 
 use devices::events::Time;
 use firmware::boot::{BootConfig, load};
+use firmware::multiboot::{self, MultibootConfig};
 use iced_x86::code_asm::*;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
@@ -142,7 +143,11 @@ fn load_guest(
 fn guest(code: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> (Bench, BootState) {
     let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 0x20_0000)]).unwrap();
     let boot = load_guest(&memory, code);
-    let bench = Bench {
+    (bench(memory), boot)
+}
+
+fn bench(memory: GuestMemoryMmap) -> Bench {
+    Bench {
         memory,
         log: Vec::new(),
         now: Time(1_000_000),
@@ -150,8 +155,7 @@ fn guest(code: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> (Ben
         interrupts: Vec::new(),
         console: Vec::new(),
         exit: None,
-    };
-    (bench, boot)
+    }
 }
 
 const LIMITS: Limits = Limits { timeout: Duration::from_secs(10) };
@@ -312,6 +316,34 @@ fn waits_for_interrupt(trigger: u64) -> (Bench, BootState) {
     bench.memory.write_slice(&gate, GuestAddress(IDT + 16 * u64::from(VECTOR))).unwrap();
     bench.memory.write_slice(&[0xff, 0x0f, 0, 0, 2, 0, 0, 0, 0, 0], GuestAddress(IDTR)).unwrap();
     (bench, boot)
+}
+
+#[test]
+fn a_multiboot_guest_starts_in_protected_mode_with_its_information() {
+    if !kvm() {
+        return;
+    }
+    // 0x49 is a REX prefix to a processor in 64-bit mode, which then takes the jump.
+    let mut image: Vec<u8> = [0x1bad_b002_u32, 0x1_0000, 0xe451_4ffe, 0x1_0000, 0x1_0000, 0, 0, 0x1_0020]
+        .into_iter()
+        .flat_map(u32::to_le_bytes)
+        .collect();
+    image.extend([
+        0x31, 0xc9, // xor ecx, ecx
+        0x49, // dec ecx
+        0x74, 0x0b, // jz fail
+        0x3d, 0x02, 0xb0, 0xad, 0x2b, // cmp eax, 0x2badb002
+        0x75, 0x04, // jne fail
+        0x8b, 0x03, // mov eax, [ebx]
+        0xe7, 0xf4, // out 0xf4, eax
+        0x31, 0xc0, // fail: xor eax, eax
+        0xe7, 0xf4, // out 0xf4, eax
+    ]);
+    let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 0x20_0000)]).unwrap();
+    let config = MultibootConfig { image: &image, command_line: "", modules: &[], reserved: &[] };
+    let boot = multiboot::load(&memory, &config).unwrap();
+    // The flags of the boot information.
+    assert_eq!(complete((bench(memory), boot)).end.unwrap(), 0x24d);
 }
 
 #[test]

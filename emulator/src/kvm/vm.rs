@@ -1,6 +1,6 @@
 //! A virtual machine and its processor, set up for a guest's first instruction.
 
-use firmware::boot::{BootState, Segment};
+use firmware::{BootState, Segment};
 use kvm_bindings::{
     CpuId, KVM_API_VERSION, KVM_CAP_SPLIT_IRQCHIP, KVM_MAX_CPUID_ENTRIES, kvm_enable_cap, kvm_msi, kvm_regs,
     kvm_segment,
@@ -111,7 +111,8 @@ impl Processor {
 }
 
 fn set_registers(vcpu: &VcpuFd, boot: &BootState) -> Result<(), KvmError> {
-    let BootState { rip, rsi, rsp, rflags, cr0, cr3, cr4, efer, code, data, gdt_base, gdt_limit } = *boot;
+    let BootState { rip, rax, rbx, rsi, rsp, rflags, cr0, cr3, cr4, efer, code, data, gdt_base, gdt_limit } =
+        *boot;
     let mut sregs = vcpu.get_sregs().map_err(KvmError::host("reading system registers"))?;
     (sregs.cr0, sregs.cr3, sregs.cr4, sregs.efer) = (cr0, cr3, cr4, efer);
     (sregs.gdt.base, sregs.gdt.limit) = (gdt_base, gdt_limit);
@@ -121,7 +122,7 @@ fn set_registers(vcpu: &VcpuFd, boot: &BootState) -> Result<(), KvmError> {
         *register = segment(data);
     }
     vcpu.set_sregs(&sregs).map_err(KvmError::host("setting system registers"))?;
-    let regs = kvm_regs { rip, rsi, rsp, rflags, ..Default::default() };
+    let regs = kvm_regs { rip, rax, rbx, rsi, rsp, rflags, ..Default::default() };
     vcpu.set_regs(&regs).map_err(KvmError::host("setting registers"))
 }
 

@@ -68,6 +68,7 @@ impl Machine {
                     unit.fault(fault, fx);
                 }
             }
+            Effect::Stale(stale) => fx.trace(|| TraceEvent::Stale { unit: "vtd", stale }),
             Effect::Line { line, asserted } => {
                 fx.trace(|| TraceEvent::Line { line, asserted });
                 self.interrupts.push(Interrupt::Line { line, asserted });

@@ -4,6 +4,7 @@
 //! in the machine, and a console that hears what the guest says. It keeps count of the report, so
 //! that at the end it can say whether all checks held.
 
+pub mod lines;
 mod sentences;
 pub mod tap;
 #[cfg(test)]
@@ -16,11 +17,9 @@ use devices::events::Time;
 use devices::trace::TraceEvent;
 
 use crate::trace::Sink;
+use lines::Lines;
 use sentences::Sentences;
 use tap::{Line, Report};
-
-/// A line of the guest longer than this is shown in parts.
-const MAX_LINE: usize = 4096;
 
 /// Tells a run's story as it happens. Clones tell the same story.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ struct Story<W> {
     out: W,
     error: Option<io::Error>,
     sentences: Sentences,
-    line: Vec<u8>,
+    lines: Lines,
     report: Report,
 }
 
@@ -50,7 +49,7 @@ impl<W: Write> Narrator<W> {
             out,
             error: None,
             sentences: Sentences::default(),
-            line: Vec::new(),
+            lines: Lines::default(),
             report: Report::default(),
         };
         Self { story: Arc::new(Mutex::new(story)) }
@@ -59,14 +58,9 @@ impl<W: Write> Narrator<W> {
     /// The guest wrote `bytes` to its console.
     pub fn console(&self, bytes: &[u8]) {
         let mut story = self.lock();
-        for &byte in bytes {
-            if byte == b'\n' || story.line.len() == MAX_LINE {
-                story.tell();
-            }
-            if byte != b'\n' && byte != b'\r' {
-                story.line.push(byte);
-            }
-        }
+        let mut lines = std::mem::take(&mut story.lines);
+        lines.push(bytes, |text| story.tell(text));
+        story.lines = lines;
     }
 
     /// What the guest's report comes to so far.
@@ -82,10 +76,8 @@ impl<W: Write> Narrator<W> {
 
 impl<W: Write> Story<W> {
     /// Shows the guest's line, and below a check what led to it.
-    fn tell(&mut self) {
-        let bytes = std::mem::take(&mut self.line);
-        let text = String::from_utf8_lossy(&bytes);
-        let line = Line::parse(&text);
+    fn tell(&mut self, text: &str) {
+        let line = Line::parse(text);
         self.report.add(line);
         // Room before the heading of a section.
         let room = if text.starts_with("# ---") { "\n" } else { "" };
@@ -115,8 +107,8 @@ impl<W: Write + Send> Sink for Narrator<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         let mut story = self.lock();
-        if !story.line.is_empty() {
-            story.tell();
+        if let Some(rest) = story.lines.rest() {
+            story.tell(&rest);
         }
         match story.error.take() {
             Some(error) => Err(error),

@@ -84,6 +84,10 @@ impl Sentences {
                 let level = if *asserted { "rises" } else { "falls" };
                 self.say(format!("Interrupt line {line} {level}."));
             }
+            TraceEvent::Stale { stale, .. } => self.say(format!("Sanitizer: {stale}.")),
+            TraceEvent::Protected { initiator, pa, .. } => {
+                self.say(format!("The IOMMU keeps {initiator} out of the protected region at {:#x}.", pa.0));
+            }
             TraceEvent::RegisterRead { .. }
             | TraceEvent::RegisterWrite { .. }
             | TraceEvent::QueueEntry { .. }

@@ -2,15 +2,28 @@
 
 use thiserror::Error;
 
+/// What came of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome<'a> {
+    /// It held.
+    Held,
+    /// It did not hold.
+    Failed,
+    /// It was skipped, or did not hold and was marked as work to do; neither is a failure.
+    Skipped(&'a str),
+}
+
 /// One line of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line<'a> {
     /// A check and whether it held.
     Check {
-        /// Whether it held; a skipped one counts as held.
-        ok: bool,
+        /// What came of it.
+        outcome: Outcome<'a>,
         /// Its number, which must count up from 1.
         number: u32,
+        /// What was checked, or "".
+        name: &'a str,
     },
     /// How many checks there are.
     Plan(u32),
@@ -23,9 +36,11 @@ pub enum Line<'a> {
 impl<'a> Line<'a> {
     /// Reads a line without its newline.
     pub fn parse(text: &'a str) -> Self {
-        let check = |ok, rest: &str| {
-            let digits = rest.split_ascii_whitespace().next()?;
-            Some(Self::Check { ok, number: digits.parse().ok()? })
+        let check = |ok, rest: &'a str| {
+            let (digits, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+            let (name, directive) = rest.split_once('#').unwrap_or((rest, ""));
+            let name = name.trim_start_matches([' ', '-']).trim_end();
+            Some(Self::Check { outcome: outcome(ok, directive.trim()), number: digits.parse().ok()?, name })
         };
         if let Some(why) = text.strip_prefix("Bail out!") {
             return Self::BailOut(why.trim());
@@ -38,6 +53,17 @@ impl<'a> Line<'a> {
             text.strip_prefix("1..").and_then(|last| Some(Self::Plan(last.trim().parse().ok()?)))
         };
         line.unwrap_or(Self::Other)
+    }
+}
+
+/// The directives are SKIP and TODO, in any case.
+fn outcome(ok: bool, directive: &str) -> Outcome<'_> {
+    let is = |word: &str| directive.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(word));
+    match ok {
+        true if is("skip") => Outcome::Skipped(directive),
+        true => Outcome::Held,
+        false if is("todo") => Outcome::Skipped(directive),
+        false => Outcome::Failed,
     }
 }
 
@@ -82,9 +108,9 @@ impl Report {
     /// Takes note of a line.
     pub fn add(&mut self, line: Line<'_>) {
         match line {
-            Line::Check { ok, number } => {
+            Line::Check { outcome, number, .. } => {
                 self.checks = self.checks.saturating_add(1);
-                self.failed = self.failed.saturating_add(u32::from(!ok));
+                self.failed = self.failed.saturating_add(u32::from(outcome == Outcome::Failed));
                 if number != self.checks {
                     self.misnumbered.get_or_insert(number);
                 }
@@ -123,11 +149,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn checks_have_names_and_outcomes() {
+        for (line, number, name, outcome) in [
+            ("ok 1 - a b", 1, "a b", Outcome::Held),
+            ("not ok 22 c", 22, "c", Outcome::Failed),
+            ("ok 3", 3, "", Outcome::Held),
+            ("ok 4 - d # SKIP no e", 4, "d", Outcome::Skipped("SKIP no e")),
+            ("ok 5 # skip", 5, "", Outcome::Skipped("skip")),
+            ("not ok 6 - f #TODO g", 6, "f", Outcome::Skipped("TODO g")),
+            ("not ok 7 - f # é", 7, "f", Outcome::Failed),
+        ] {
+            assert_eq!(Line::parse(line), Line::Check { outcome, number, name }, "{line}");
+        }
+    }
+
+    #[test]
     fn verdicts() {
         for (report, expected) in [
             ("TAP version 13\nok 1 - a\n# b\nok 2 - c # SKIP d\n1..2", Ok(2)),
             ("1..1\nok 1", Ok(1)),
             ("ok 1 - a\nnot ok 2 - b\n1..2", Err(Failure::Checks { failed: 1, checks: 2 })),
+            ("not ok 1 - a # TODO b\nok 2 # todo c\n1..2", Ok(2)),
+            ("not ok 1 - a # SKIP b\n1..1", Err(Failure::Checks { failed: 1, checks: 1 })),
             ("ok 1 - a", Err(Failure::Incomplete { checks: 1, plan: "missing".into() })),
             ("ok 1 - a\n1..2", Err(Failure::Incomplete { checks: 1, plan: "2".into() })),
             ("1..0", Err(Failure::Incomplete { checks: 0, plan: "0".into() })),

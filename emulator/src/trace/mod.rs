@@ -82,3 +82,28 @@ impl<W: Write + Send> Sink for Writer<W> {
         }
     }
 }
+
+/// Several sinks that all hear the same.
+pub struct Tee {
+    sinks: Vec<Box<dyn Sink>>,
+}
+
+impl Tee {
+    /// Tells `sinks`, in this order.
+    pub fn new(sinks: Vec<Box<dyn Sink>>) -> Self {
+        Self { sinks }
+    }
+}
+
+impl Sink for Tee {
+    fn record(&mut self, time: Time, event: &TraceEvent) {
+        for sink in &mut self.sinks {
+            sink.record(time, event);
+        }
+    }
+
+    /// Finishes them all, whichever fails.
+    fn finish(&mut self) -> io::Result<()> {
+        self.sinks.iter_mut().map(|sink| sink.finish()).fold(Ok(()), io::Result::and)
+    }
+}

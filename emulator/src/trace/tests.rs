@@ -76,3 +76,32 @@ fn an_output_that_fails_ends_the_trace_and_is_reported_once() {
     assert_eq!(sink.finish().unwrap_err().to_string(), "disk full");
     assert!(sink.finish().is_ok());
 }
+
+#[test]
+fn a_failing_sink_keeps_the_others_neither_from_events_nor_from_their_end() {
+    use std::io::BufWriter;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(data)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let shared = Shared::default();
+    // What is buffered arrives only when the writer is finished.
+    let buffered = BufWriter::new(shared.clone());
+    let full = Writer::new(Format::Text, Full(4));
+    let mut tee = Tee::new(vec![Box::new(full), Box::new(Writer::new(Format::Text, buffered))]);
+    tee.record(Time(0), &TraceEvent::Line { line: 1, asserted: true });
+    assert!(shared.0.lock().unwrap().is_empty());
+    assert_eq!(tee.finish().unwrap_err().to_string(), "disk full");
+    assert_eq!(*shared.0.lock().unwrap(), b"[0.000 us] interrupt line 1: asserted\n");
+}

@@ -2,7 +2,10 @@
 
 use vm_memory::GuestMemoryMmap;
 
-use super::{BootError, GDT, PAGE_TABLES, Segment, put};
+use crate::entry::Segment;
+use crate::image::{ImageError, put};
+
+use super::{GDT, PAGE_TABLES};
 
 /// Flat 64-bit code, execute/read, accessed, DPL 0.
 pub(super) const CODE: Segment = Segment { selector: 0x10, descriptor: 0x00af_9b00_0000_ffff };
@@ -20,7 +23,7 @@ const PAGE_2M: u64 = 0x83;
 const DIRECTORIES: u64 = 4;
 
 /// Writes both.
-pub(super) fn write(memory: &GuestMemoryMmap) -> Result<(), BootError> {
+pub(super) fn write(memory: &GuestMemoryMmap) -> Result<(), ImageError> {
     put(memory, GDT, &bytes(DESCRIPTORS.into_iter()))?;
     let (pdpt, directory) = (PAGE_TABLES + 0x1000, |index| PAGE_TABLES + 0x2000 + index * 0x1000);
     put(memory, PAGE_TABLES, &bytes(page([pdpt | TABLE].into_iter())))?;

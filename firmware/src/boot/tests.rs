@@ -1,4 +1,6 @@
-use vm_memory::Bytes;
+use vm_memory::{Bytes, GuestAddress};
+
+use crate::image::ImageError;
 
 use super::*;
 
@@ -47,6 +49,8 @@ fn registers_are_those_of_the_protocol() {
         state,
         BootState {
             rip: 0x10_0002,
+            rax: 0,
+            rbx: 0,
             rsi: 0x7000,
             rsp: 0x8ff0,
             rflags: 2,
@@ -130,56 +134,61 @@ fn the_zero_page_gives_memory_map_and_command_line() {
 
 #[test]
 fn bad_images_are_refused_and_leave_memory_alone() {
-    let rows: &[(&str, usize, &[u8], BootError)] = &[
-        ("magic", 0, &[0x7e], BootError::NotElf { len: 124 }),
-        ("32-bit", 4, &[1], BootError::NotX86_64 { class: 1, data: 1, machine: 62 }),
-        ("big-endian", 5, &[2], BootError::NotX86_64 { class: 2, data: 2, machine: 62 }),
-        ("aarch64", 18, &[183], BootError::NotX86_64 { class: 2, data: 1, machine: 183 }),
-        ("PIE", 16, &[3], BootError::NotExecutable(3)),
-        ("phentsize", 54, &[55], BootError::Damaged { what: "e_phentsize is not 56", offset: 54 }),
+    let rows: &[(&str, usize, &[u8], ImageError)] = &[
+        ("magic", 0, &[0x7e], ImageError::NotElf { len: 124 }),
+        ("32-bit", 4, &[1], ImageError::NotX86_64 { class: 1, data: 1, machine: 62 }),
+        ("big-endian", 5, &[2], ImageError::NotX86_64 { class: 2, data: 2, machine: 62 }),
+        ("aarch64", 18, &[183], ImageError::NotX86_64 { class: 2, data: 1, machine: 183 }),
+        ("PIE", 16, &[3], ImageError::NotExecutable(3)),
+        (
+            "phentsize",
+            54,
+            &[55],
+            ImageError::Damaged { what: "e_phentsize is not that of its class", offset: 54 },
+        ),
         (
             "phnum",
             56,
             &[2],
-            BootError::Damaged { what: "the program header table leaves the file", offset: 64 },
+            ImageError::Damaged { what: "the program header table leaves the file", offset: 64 },
         ),
         (
             "phoff at the top",
             32,
             &[0xff; 8],
-            BootError::Damaged { what: "the program header table leaves the file", offset: u64::MAX },
+            ImageError::Damaged { what: "the program header table leaves the file", offset: u64::MAX },
         ),
-        ("no headers", 56, &[0], BootError::Empty),
-        ("nothing to load", 64, &[4], BootError::Empty),
-        ("entry before", 24, &[0xff, 0xff, 0xf], BootError::Entry(0xf_ffff)),
-        ("entry after", 24, &[8], BootError::Entry(0x10_0008)),
-        ("offset", 72, &[121], BootError::Damaged { what: "a segment leaves the file", offset: 121 }),
-        ("filesz", 96, &[5], BootError::Damaged { what: "a segment leaves the file", offset: 120 }),
+        ("no headers", 56, &[0], ImageError::Empty),
+        ("nothing to load", 64, &[4], ImageError::Empty),
+        ("entry before", 24, &[0xff, 0xff, 0xf], ImageError::Entry(0xf_ffff)),
+        ("entry after", 24, &[8], ImageError::Entry(0x10_0008)),
+        ("offset", 72, &[121], ImageError::Damaged { what: "a segment leaves the file", offset: 121 }),
+        ("filesz", 96, &[5], ImageError::Damaged { what: "a segment leaves the file", offset: 120 }),
         (
             "filesz over memsz",
             96,
             &[9],
-            BootError::Damaged { what: "a segment is larger in the file than in memory", offset: 120 },
+            ImageError::Damaged { what: "a segment is larger in the file than in memory", offset: 120 },
         ),
         (
             "memsz wraps",
             104,
             &[0xff; 8],
-            BootError::Damaged { what: "a segment wraps around the address space", offset: 120 },
+            ImageError::Damaged { what: "a segment wraps around the address space", offset: 120 },
         ),
-        ("memsz over RAM", 104, &[1, 0, 0x10], BootError::OutsideRam { first: 0x10_0000, last: 0x20_0000 }),
+        ("memsz over RAM", 104, &[1, 0, 0x10], ImageError::OutsideRam { first: 0x10_0000, last: 0x20_0000 }),
         (
             "above 4 GiB",
             104,
             &[1, 0, 0xf0, 0xff],
-            BootError::NotMapped { first: 0x10_0000, last: 0x1_0000_0000 },
+            ImageError::NotMapped { first: 0x10_0000, last: 0x1_0000_0000 },
         ),
     ];
     let memory = ram(&[(0, 2 * MIB)]);
     for (name, offset, bytes, error) in rows {
         let mut image = image();
         image[*offset..*offset + bytes.len()].copy_from_slice(bytes);
-        assert_eq!(boot(&memory, &image), Err(error.clone()), "{name}");
+        assert_eq!(boot(&memory, &image), Err(error.clone().into()), "{name}");
     }
     for page in (0..2 * MIB as u64).step_by(4096) {
         assert_eq!(read(&memory, page), [0; 4096], "{page:#x}");
@@ -196,16 +205,16 @@ fn segments_keep_clear_of_our_tables_and_the_legacy_area() {
         boot(&memory, &image)
     };
     for (address, expected) in [
-        (0, Err(BootError::OverBootTables { first: 0 })),
-        (0xffff, Err(BootError::OverBootTables { first: 0xffff })),
+        (0, Err(ImageError::OverBootTables { first: 0 })),
+        (0xffff, Err(ImageError::OverBootTables { first: 0xffff })),
         (0x1_0000, Ok(0x1_0000)),
         (0x9_fbf8, Ok(0x9_fbf8)),
-        (0x9_fbf9, Err(BootError::OverLegacyHole { first: 0x9_fbf9, last: 0x9_fc00 })),
-        (0xf_ffff, Err(BootError::OverLegacyHole { first: 0xf_ffff, last: 0x10_0006 })),
+        (0x9_fbf9, Err(ImageError::OverLegacyHole { first: 0x9_fbf9, last: 0x9_fc00 })),
+        (0xf_ffff, Err(ImageError::OverLegacyHole { first: 0xf_ffff, last: 0x10_0006 })),
         (0x1f_fff8, Ok(0x1f_fff8)),
-        (0x1f_fff9, Err(BootError::OutsideRam { first: 0x1f_fff9, last: 0x20_0000 })),
+        (0x1f_fff9, Err(ImageError::OutsideRam { first: 0x1f_fff9, last: 0x20_0000 })),
     ] {
-        assert_eq!(at(address).map(|state| state.rip), expected, "{address:#x}");
+        assert_eq!(at(address).map(|state| state.rip), expected.map_err(BootError::from), "{address:#x}");
     }
 }
 

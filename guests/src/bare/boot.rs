@@ -3,7 +3,7 @@
 use core::arch::global_asm;
 
 use super::cpu;
-use crate::hw::Range;
+use crate::hw::{RAM_FIRST, Range};
 
 // The loader may leave what lies beyond the file's bytes as it was, so .bss is cleared here; the
 // stack is not part of it.
@@ -54,20 +54,21 @@ impl Information {
     /// Reads `boot_params`.
     ///
     /// # Panics
-    /// Where no RAM follows the image: nothing can run without.
+    /// Where there is no RAM behind the image, or the image reaches into it: nothing can run then.
     pub fn read(boot_params: u64) -> Self {
-        let image_end = ((&raw const __image_end) as u64).next_multiple_of(4096);
+        let image_end = (&raw const __image_end) as u64;
+        assert!(image_end <= RAM_FIRST, "the image ends at {image_end:#x}, inside the program's RAM");
         let [entries] = bytes(boot_params + E820_ENTRIES);
         let ram = (0..u64::from(entries).min(E820_MAX)).find_map(|index| {
             let at = boot_params + E820_TABLE + index * E820_ENTRY;
             let start = u64::from_le_bytes(bytes(at));
             let end = start.saturating_add(u64::from_le_bytes(bytes(at + 8))).min(MAPPED);
             let is_ram = u32::from_le_bytes(bytes(at + 16)) == E820_RAM;
-            (is_ram && start <= image_end && image_end < end)
-                .then(|| Range { start: image_end, last: end - 1 })
+            (is_ram && start <= RAM_FIRST && RAM_FIRST < end)
+                .then(|| Range { start: RAM_FIRST, last: end - 1 })
         });
         let Some(ram) = ram else {
-            panic!("the e820 map has no RAM behind the image, which ends at {image_end:#x}");
+            panic!("the e820 map has no RAM at {RAM_FIRST:#x}");
         };
         Self { ram, command_line: command_line(boot_params) }
     }

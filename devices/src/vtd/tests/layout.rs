@@ -176,8 +176,8 @@ fn every_row_of_an_entry_has_an_entry_access() {
 #[test]
 fn reason_codes_are_the_published_ones() {
     let codes: Vec<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
-    assert_eq!(codes, (1..=0xe).chain(0x20..=0x26).chain([0x29, 0x30, 0x31]).collect::<Vec<_>>());
+    assert_eq!(codes, (1..=0xe).chain(0x20..=0x26).chain([0x29, 0x30, 0x31, 0x33]).collect::<Vec<_>>());
     let unqualified: Vec<_> =
         Reason::ALL.iter().filter(|reason| !reason.qualified()).map(|reason| reason.code()).collect();
-    assert_eq!(unqualified, [1, 8, 9, 0xa, 0x20, 0x21, 0x23, 0x25, 0x29, 0x30, 0x31]);
+    assert_eq!(unqualified, [1, 8, 9, 0xa, 0x20, 0x21, 0x23, 0x25, 0x29, 0x30, 0x31, 0x33]);
 }

@@ -4,6 +4,7 @@
 mod faults;
 mod interrupts;
 mod layout;
+mod options;
 mod queue;
 mod registers;
 mod translation;
@@ -14,7 +15,7 @@ use crate::addr::{Pa, SourceId};
 use crate::events::Time;
 use crate::fabric::{DmaPort, Effect, Effects, Outcome, Request, posted_write};
 use crate::mem::PhysMem;
-use crate::vtd::{Config, Unit};
+use crate::vtd::{Config, StaleUse, Unit};
 
 const GCMD: u64 = 0x18;
 const GSTS: u64 = 0x1c;
@@ -54,6 +55,7 @@ struct Rig {
     port: DmaPort,
     fx: Effects,
     messages: Vec<(u64, u32)>,
+    stale: Vec<StaleUse>,
 }
 
 impl Rig {
@@ -61,7 +63,7 @@ impl Rig {
         let mem = PhysMem::anonymous(&[(Pa(0), 0x80_0000)]).unwrap();
         let unit = Unit::new(config, mem.clone());
         let port = port(SOURCE, &mem, &unit);
-        Self { unit, mem, port, fx: Effects::new(Time(0), true), messages: Vec::new() }
+        Self { unit, mem, port, fx: Effects::new(Time(0), true), messages: Vec::new(), stale: Vec::new() }
     }
 
     fn legacy() -> Self {
@@ -160,6 +162,7 @@ impl Rig {
                     }
                     Effect::Interrupt { address, data, .. } => self.messages.push((address, data)),
                     Effect::Schedule { event, .. } => self.unit.event(event, &mut self.fx),
+                    Effect::Stale(stale) => self.stale.push(stale),
                     Effect::Line { .. } => unreachable!("the unit has no lines"),
                 }
             }

@@ -1,0 +1,285 @@
+//! What presets and options add: caching mode, protected regions, SRTP that invalidates, abort-DMA
+//! mode, paging-structure caches, the sanitizer, guards.
+
+use super::*;
+use crate::fabric::Abort;
+use crate::vtd::{AddressWidth, Missing};
+
+const UR: Outcome = Outcome::Abort(Abort::Ur);
+
+fn legacy() -> Config {
+    Config::preset("vtd-legacy").unwrap()
+}
+
+/// The reason in the first fault record.
+fn reason(rig: &mut Rig) -> u64 {
+    (rig.record(0)[1] >> 32) & 0xff
+}
+
+#[test]
+fn each_option_is_a_capability_bit() {
+    let all = Config {
+        caching_mode: true,
+        protected_regions: true,
+        write_buffer_flush: true,
+        root_set_invalidates: true,
+        abort_dma: true,
+        address_width: AddressWidth::Bits57,
+        ..legacy()
+    };
+    assert_eq!(all.cap().raw() ^ legacy().cap().raw(), (1 << 63) | 0xf0 | ((47 ^ 56) << 16) | (8 << 8));
+    assert_eq!(all.ecap().raw() ^ legacy().ecap().raw(), 1 << 52);
+    let cm = Config::preset("vtd-legacy-cm").unwrap();
+    assert_eq!(cm.cap().raw() ^ legacy().cap().raw(), 0x80);
+}
+
+#[test]
+fn caching_mode_keeps_what_faulted_until_invalidated() {
+    let mut rig = Rig::mapped(Config::preset("vtd-legacy-cm").unwrap(), 2);
+    let low = rig.get(CONTEXT_ENTRY);
+    rig.set(CONTEXT_ENTRY, 0);
+    assert_eq!(rig.read(IOVA, &mut [0; 4]), UR);
+    rig.set(CONTEXT_ENTRY, low);
+    assert_eq!(rig.read(IOVA, &mut [0; 4]), UR, "the absent entry is cached");
+    // It is tagged with domain 0, not with the domain in its words.
+    for (descriptor, reaches) in [
+        ([0x21 | (DOMAIN << 16), 0], false),
+        ([0x31 | (DOMAIN << 16) | (0x18 << 32), 0], false),
+        ([0x31 | (0x18 << 32), 0], true),
+    ] {
+        rig.submit(&[descriptor]);
+        assert_eq!(rig.read(IOVA, &mut [0; 4]) == Outcome::Done, reaches, "{descriptor:#x?}");
+    }
+
+    let mut rig = Rig::mapped(Config::preset("vtd-legacy-cm").unwrap(), 2);
+    rig.map(2, IOVA, 1, 0);
+    assert_eq!(rig.read(IOVA, &mut [0; 4]), UR);
+    rig.map(2, IOVA, 1, PAGE | 3);
+    assert_eq!(rig.read(IOVA, &mut [0; 4]), UR, "the absent page is cached");
+    assert_eq!(reason(&mut rig), 6);
+    rig.submit(&[[0x32 | (8 << 16), IOVA]]);
+    assert_eq!(rig.read(IOVA, &mut [0; 4]), UR);
+    rig.submit(&[[0x32 | (DOMAIN << 16), IOVA]]);
+    assert_eq!(rig.read(IOVA, &mut [0; 4]), Outcome::Done);
+}
+
+#[test]
+fn protected_regions_swallow_dma_without_a_fault() {
+    let config = Config { protected_regions: true, ..legacy() };
+    // (PLM base and limit, PHM base and limit, address, whether it is protected)
+    let off = (0x20_0000u32, 0u32);
+    let rows = [
+        ((0x20_0000, 0x20_0000), (0x20_0000u64, 0u64), 0x20_0000, true),
+        ((0x20_0000, 0x20_0000), (0x20_0000, 0), 0x3f_fff8, true),
+        ((0x20_0000, 0x20_0000), (0x20_0000, 0), 0x40_0000, false),
+        ((0x20_0000, 0x20_0000), (0x20_0000, 0), 0x1f_fff8, false),
+        (off, (0x40_0000, 0x40_0000), 0x40_0000, true),
+        (off, (0x40_0000, 0x40_0000), 0x20_0000, false),
+        (off, (0x20_0000, 0), 0x20_0000, false),
+    ];
+    for (low, high, address, blocked) in rows {
+        for translated in [false, true] {
+            let mut rig = Rig::mapped(config.clone(), 2);
+            rig.map(2, IOVA & !0xfff, 1, (address & !0xfff) | 3);
+            if !translated {
+                rig.w32(GCMD, QIE);
+            }
+            rig.w32(0x68, low.0);
+            rig.w32(0x6c, low.1);
+            rig.w64(0x70, high.0);
+            rig.w64(0x78, high.1);
+            let iova = if translated { IOVA | (address & 0xfff) } else { address };
+            assert_eq!(rig.write(iova, &[1; 8]), Outcome::Done, "EPM = 0");
+            rig.w32(0x64, 1 << 31);
+            assert_eq!(rig.r32(0x64), 0x8000_0001);
+            rig.set(address, 0);
+            let outcome = rig.write(iova, &[1; 8]);
+            assert_eq!(outcome == UR, blocked, "{address:#x}, translated {translated}");
+            assert_eq!(rig.get(address) == 0, blocked);
+            assert_eq!(rig.r32(FSTS), 0, "not recorded");
+            rig.w32(0x64, 0);
+            assert_eq!(rig.r32(0x64), 0);
+            assert_eq!(rig.write(iova, &[1; 8]), Outcome::Done);
+        }
+    }
+}
+
+#[test]
+fn protected_region_registers_show_their_granularity() {
+    let mut rig = Rig::new(Config { protected_regions: true, ..legacy() });
+    for offset in [0x68, 0x6c] {
+        rig.w32(offset, !0);
+        assert_eq!(rig.r32(offset), 0xffe0_0000);
+    }
+    for offset in [0x70, 0x78] {
+        rig.w64(offset, !0);
+        assert_eq!(rig.r64(offset), 0x0000_ffff_ffe0_0000);
+    }
+    rig.w32(0x64, 0x7fff_ffff);
+    assert_eq!(rig.r32(0x64), 0);
+}
+
+#[test]
+fn a_root_set_may_invalidate_by_itself() {
+    for (root_set_invalidates, outcome) in [(false, Outcome::Done), (true, UR)] {
+        let mut rig = Rig::mapped(Config { root_set_invalidates, ..legacy() }, 2);
+        assert_eq!(rig.read(IOVA, &mut [0; 4]), Outcome::Done);
+        rig.w64(RTADDR, 0x7000);
+        rig.w32(GCMD, TE | QIE | SRTP);
+        assert_eq!(rig.read(IOVA, &mut [0; 4]), outcome);
+    }
+}
+
+#[test]
+fn abort_dma_mode_blocks_everything_and_takes_wide_descriptors() {
+    let mut rig = Rig::mapped(Config { abort_dma: true, ..legacy() }, 2);
+    assert_eq!(rig.read(IOVA, &mut [0; 4]), Outcome::Done);
+    rig.w32(GCMD, TE | SRTP);
+    rig.w64(RTADDR, ROOT | (3 << 10));
+    rig.w32(GCMD, TE | SRTP);
+    assert_eq!(
+        rig.read(IOVA, &mut [0; 4]),
+        Outcome::Done,
+        "translations are cached: SRTP does not invalidate"
+    );
+    rig.w64(0xf8, 0x9000_0000_0000_0000);
+    assert_eq!(
+        rig.r64(0xf8),
+        0x1000_0000_0000_0000,
+        "IAIG 0: register-based invalidation is for legacy mode"
+    );
+    // 128-bit descriptors are not for this mode.
+    rig.w64(IQA, QUEUE);
+    rig.w64(IQT, 0x10);
+    rig.w32(GCMD, TE | QIE);
+    assert_eq!(rig.r64(IQERCD), 5);
+    // In 256 bits they are; the tail counts 16 bytes and must be even.
+    rig.w32(GCMD, TE);
+    rig.w64(IQA, QUEUE | (1 << 11));
+    for (n, words) in [[0x11u64, 0], [0x12, 0], [0x25 | (9 << 32), STATUS]].into_iter().enumerate() {
+        let at = QUEUE + n as u64 * 32;
+        [words[0], words[1], 0, 0].into_iter().zip(0..).for_each(|(word, k)| rig.set(at + k * 8, word));
+    }
+    rig.w64(IQT, 0x50);
+    rig.w32(GCMD, TE | QIE);
+    rig.w32(FSTS, 0x10);
+    assert_eq!(rig.r64(IQERCD), 6);
+    rig.w64(IQT, 0x60);
+    rig.w32(FSTS, 0x10);
+    assert_eq!((rig.get(STATUS), rig.r64(IQH), rig.r32(FSTS)), (9, 0x60, 0));
+    assert_eq!(rig.read(IOVA, &mut [0; 4]), UR);
+    assert_eq!(rig.record(0), [IOVA, 0xc000_0033_0000_0018]);
+    // The upper half is reserved.
+    rig.set(QUEUE + 0x60, 0x12);
+    rig.set(QUEUE + 0x60 + 16, 1);
+    rig.w64(IQT, 0x80);
+    assert_eq!(rig.r64(IQERCD), 4);
+}
+
+#[test]
+fn a_hint_spares_the_paging_structures() {
+    for (hint, target) in [(1 << 6, PAGE), (0, PAGE + 0x1000)] {
+        let mut rig = Rig::mapped(legacy(), 2);
+        rig.set(PAGE, 0x11);
+        rig.set(PAGE + 0x1000, 0x22);
+        rig.read(IOVA, &mut [0; 8]);
+        // Another last-level table for the same addresses.
+        rig.set(0x6000 + (IOVA >> 12 & 0x1ff) * 8, (PAGE + 0x1000) | 3);
+        rig.map(2, IOVA, 2, 0x6000 | 3);
+        rig.submit(&[[0x32 | (DOMAIN << 16), IOVA | hint]]);
+        let mut data = [0; 8];
+        assert_eq!(rig.read(IOVA, &mut data), Outcome::Done);
+        assert_eq!(u64::from_le_bytes(data), rig.get(target), "IH {}", hint >> 6);
+    }
+}
+
+#[test]
+fn cached_structures_carry_the_rights_above_them() {
+    let mut rig = Rig::mapped(legacy(), 2);
+    rig.map(2, IOVA, 3, table(2) | 1);
+    rig.map(2, IOVA + 0x1000, 1, PAGE | 3);
+    rig.map(2, IOVA, 3, table(2) | 1);
+    assert_eq!(rig.read(IOVA, &mut [0; 4]), Outcome::Done);
+    assert_eq!(rig.write(IOVA + 0x1000, &[1]), UR, "the walk starts below the read-only entry");
+    assert_eq!(reason(&mut rig), 5);
+}
+
+#[test]
+fn the_sanitizer_names_the_invalidation_that_was_missing() {
+    let config = Config { sanitize: true, ..legacy() };
+    let mut rig = Rig::mapped(config.clone(), 2);
+    rig.read(IOVA, &mut [0; 4]);
+    rig.read(IOVA, &mut [0; 4]);
+    assert_eq!(rig.stale, [], "what is true is not stale");
+    rig.map(2, IOVA, 1, (PAGE + 0x1000) | 1);
+    assert_eq!(rig.write(IOVA, &[1]), Outcome::Done, "it only tells");
+    let [stale] = &rig.stale[..] else { panic!("{:?}", rig.stale) };
+    assert_eq!(stale.missing, Missing::Translation { domain: 7 });
+    assert_eq!(
+        stale.to_string(),
+        "stale translation used by 00:03.0 (Write at 0x4000005000): cached 0x200000 read write, in memory 0x201000 \
+         read; missing: IOTLB invalidation of page 0x4000005000, domain 7"
+    );
+    rig.submit(&[[0x32 | (DOMAIN << 16), IOVA]]);
+    rig.stale.clear();
+    rig.read(IOVA, &mut [0; 4]);
+    assert_eq!(rig.stale, []);
+
+    rig.set_context(table(4) | 1, (8 << 8) | 2);
+    rig.read(IOVA, &mut [0; 4]);
+    assert_eq!(rig.stale[0].missing, Missing::Context { domain: 7 });
+    assert_eq!(rig.stale[0].present, "a context entry of domain 8");
+    // With the IOTLB clean, the context cache is what is stale.
+    rig.stale.clear();
+    rig.submit(&[[0x12, 0]]);
+    rig.read(IOVA, &mut [0; 4]);
+    assert_eq!(rig.stale[0].missing, Missing::Context { domain: 7 });
+    assert_eq!(rig.stale[0].cached, "0x0000000000000702 0x0000000000013001");
+    rig.stale.clear();
+    rig.submit(&[[0x11, 0], [0x12, 0]]);
+    rig.read(IOVA, &mut [0; 4]);
+    assert_eq!(rig.stale, []);
+
+    let mut rig = Rig::new(config);
+    rig.w64(0xb8, 0x30_0007);
+    rig.w32(GCMD, 1 << 24);
+    rig.w32(GCMD, 1 << 25);
+    rig.set(0x30_0050, 0x0041_0001);
+    rig.write(0xfee0_00b0, &[0; 4]);
+    rig.set(0x30_0050, 0x0042_0001);
+    rig.write(0xfee0_00b0, &[0; 4]);
+    assert_eq!(rig.stale.len(), 1);
+    assert_eq!(rig.stale[0].missing, Missing::InterruptEntry);
+}
+
+#[test]
+fn no_dma_lands_through_a_translation_whose_invalidation_has_completed() {
+    let mut rig = Rig::mapped(Config { concurrent: true, ..legacy() }, 2);
+    let mut ports: Vec<_> = (0..2).map(|_| port(SOURCE, &rig.mem, &rig.unit)).collect();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for port in ports.drain(..) {
+            let stop = &stop;
+            scope.spawn(move || {
+                let mut fx = Effects::new(Time(0), false);
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    port.write(Request::at(IOVA), &[0x5a; 256], &mut fx);
+                    fx.take();
+                }
+            });
+        }
+        for round in 0..2000u64 {
+            let (old, new) = if round % 2 == 0 { (PAGE, PAGE + 0x1000) } else { (PAGE + 0x1000, PAGE) };
+            rig.map(2, IOVA, 1, new | 3);
+            rig.submit(&[[0x32 | (DOMAIN << 16), IOVA]]);
+            // The invalidation has completed: the old page is software's again.
+            rig.mem.write(Pa(old), &[0; 256]).unwrap();
+            for _ in 0..50 {
+                let mut data = [0xff; 256];
+                rig.mem.read(Pa(old), &mut data).unwrap();
+                assert_eq!(data, [0; 256], "round {round}: a write landed in the old page");
+            }
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}

@@ -1,0 +1,164 @@
+//! The sanitizer: every use of a cached entry is compared with what memory says now.
+//!
+//! A difference is no fault: hardware may use the old entry until software invalidates it. It is a
+//! bug of the driver all the same where the entry is *used* after the change, and that is reported.
+
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+
+use super::Translator;
+use super::entries::IotlbEntry;
+use super::legacy::Mapping;
+use crate::addr::{Iova, Pa, SourceId};
+use crate::fabric::{Access, Effect, Effects, Initiator, Transaction};
+use crate::vtd::fault::Reason;
+use crate::vtd::interrupt_remapping;
+use crate::vtd::regs::{Irta, Rtaddr};
+use crate::vtd::tables::{ContextEntry, Translation, decode_context};
+
+/// A cached entry was used although memory had changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StaleUse {
+    /// The requester.
+    pub source: SourceId,
+    /// The address of the request; of an interrupt, its index.
+    pub address: Iova,
+    /// What it wanted.
+    pub access: Access,
+    /// What the cache said.
+    pub cached: String,
+    /// What memory says.
+    pub present: String,
+    /// The invalidation that was missing.
+    pub missing: Missing,
+}
+
+/// An invalidation that software owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// IOTLB, page-selective in the domain or coarser [VT-d 6.5.2.3].
+    Translation {
+        /// The domain.
+        domain: u16,
+    },
+    /// Context cache, device-selective or coarser, then IOTLB [VT-d 6.5.2.1].
+    Context {
+        /// The domain that the entry was cached with.
+        domain: u16,
+    },
+    /// Interrupt-entry cache [VT-d 6.5.2.7].
+    InterruptEntry,
+}
+
+impl std::fmt::Display for StaleUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { source, address, access, cached, present, missing } = self;
+        match missing {
+            Missing::InterruptEntry => write!(
+                f,
+                "stale interrupt entry {address} used by {source}: cached {cached}, in memory {present}; \
+                 missing: interrupt-entry invalidation of index {address}"
+            ),
+            Missing::Translation { domain } => write!(
+                f,
+                "stale translation used by {source} ({access:?} at {address}): cached {cached}, in memory {present}; \
+                 missing: IOTLB invalidation of page {}, domain {domain}",
+                address.page()
+            ),
+            Missing::Context { domain } => write!(
+                f,
+                "stale context entry used by {source} ({access:?} at {address}): cached {cached}, in memory {present}; \
+                 missing: context-cache invalidation of device {source}, domain {domain}, then of its IOTLB entries"
+            ),
+        }
+    }
+}
+
+impl Translator {
+    /// Compares a translation about to be used with the tables.
+    pub(super) fn check_translation(&self, t: &Transaction, hit: &IotlbEntry, fx: &mut Effects) {
+        let source = t.initiator.source();
+        let mut silent = Effects::new(fx.now(), false);
+        let rtaddr = Rtaddr::from_raw(self.root.load(Ordering::Acquire));
+        let context = self
+            .context_words(rtaddr, source, &mut silent)
+            .and_then(|words| decode_context(ContextEntry::from_raw(words), self.cap, self.ecap));
+        let cached = mapping_text(Ok(Mapping { page: hit.page, rights: hit.rights }));
+        let domain = hit.domain;
+        let (present, missing) = match context {
+            Ok(context) => match context.translation {
+                Translation::SecondStage { root, width } if context.domain == domain => {
+                    let now = self.second_stage(t.address, root, width, None, &mut silent);
+                    (mapping_text(now), Missing::Translation { domain })
+                }
+                Translation::SecondStage { .. } => {
+                    (format!("a context entry of domain {}", context.domain), Missing::Context { domain })
+                }
+                Translation::PassThrough => ("pass-through".to_owned(), Missing::Context { domain }),
+            },
+            Err(reason) => (reason.describe().to_owned(), Missing::Context { domain }),
+        };
+        if present != cached {
+            let (address, access) = (t.address, t.access);
+            fx.push(Effect::Stale(StaleUse { source, address, access, cached, present, missing }));
+        }
+    }
+
+    /// Compares a context entry about to be used with memory.
+    pub(super) fn check_context(&self, t: &Transaction, words: [u64; 2], fx: &mut Effects) {
+        let source = t.initiator.source();
+        let mut silent = Effects::new(fx.now(), false);
+        let rtaddr = Rtaddr::from_raw(self.root.load(Ordering::Acquire));
+        let now = self.context_words(rtaddr, source, &mut silent);
+        if now == Ok(words) {
+            return;
+        }
+        let (address, access) = (t.address, t.access);
+        let present = now.map_or_else(|reason| reason.describe().to_owned(), words_text);
+        let missing = Missing::Context { domain: ContextEntry::from_raw(words).did() };
+        let cached = words_text(words);
+        fx.push(Effect::Stale(StaleUse { source, address, access, cached, present, missing }));
+    }
+
+    /// Compares an interrupt entry about to be used with memory.
+    pub(super) fn check_interrupt(
+        &self,
+        initiator: Initiator,
+        index: u32,
+        words: [u64; 2],
+        fx: &mut Effects,
+    ) {
+        let irta = Irta::from_raw(self.interrupt_table.load(Ordering::Acquire));
+        let now = interrupt_remapping::entry_address(irta, index)
+            .and_then(|at| self.mem.load128(at).map_err(|_| Reason::InterruptTableAccess));
+        if now == Ok(words) {
+            return;
+        }
+        fx.push(Effect::Stale(StaleUse {
+            source: initiator.source(),
+            address: Iova(u64::from(index)),
+            access: Access::Write,
+            cached: words_text(words),
+            present: now.map_or_else(|reason| reason.describe().to_owned(), words_text),
+            missing: Missing::InterruptEntry,
+        }));
+    }
+}
+
+fn mapping_text(mapping: Result<Mapping, Reason>) -> String {
+    match mapping {
+        Ok(Mapping { page: Pa(page), rights }) => match rights.bits() {
+            0 => "not present".to_owned(),
+            1 => format!("{page:#x} read"),
+            2 => format!("{page:#x} write"),
+            _ => format!("{page:#x} read write"),
+        },
+        Err(reason) => reason.describe().to_owned(),
+    }
+}
+
+fn words_text([low, high]: [u64; 2]) -> String {
+    format!("{high:#018x} {low:#018x}")
+}

@@ -1,0 +1,110 @@
+//! What the README claims.
+#![allow(clippy::unwrap_used)]
+
+use std::process::{Command, Stdio};
+
+use devices::vtd::regs::{Cap, Ecap};
+use devices::vtd::{AddressWidth, Config};
+
+const README: &str = include_str!("../../README.md");
+
+/// The lines of the code block that starts with `fence`.
+fn block(fence: &str) -> Vec<&'static str> {
+    let (_, rest) = README.split_once(&format!("\n{fence}\n")).unwrap();
+    rest.split_once("\n```").unwrap().0.lines().collect()
+}
+
+fn run(args: &[&str]) -> (i32, String) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_iommulator")).args(args).stdin(Stdio::null()).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn the_excerpt_is_what_the_demo_prints() {
+    let (code, text) = run(&["demo", "--cpu", "hosted"]);
+    assert_eq!(code, 0);
+    let excerpt = block("```text");
+    assert!(excerpt.len() > 5);
+    let mut rest = text.as_str();
+    for line in excerpt {
+        let at = rest.find(line).unwrap_or_else(|| panic!("not printed, or not in this order: {line}"));
+        rest = &rest[at + line.len()..];
+    }
+}
+
+#[test]
+fn the_examples_work() {
+    let directory = tempfile::tempdir().unwrap();
+    let examples: Vec<_> =
+        README.lines().filter_map(|line| line.strip_prefix("$ cargo run --release -- ")).collect();
+    assert_eq!(examples.len(), 3);
+    for example in examples {
+        let output = Command::new(env!("CARGO_BIN_EXE_iommulator"))
+            .args(example.split(' '))
+            .current_dir(&directory)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{example}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(directory.path().join("trace.jsonl").metadata().unwrap().len() > 0);
+}
+
+#[test]
+fn the_table_says_what_the_capability_registers_say() {
+    let config = Config::preset("vtd-legacy").unwrap();
+    let (cap, ecap) = (config.cap(), config.ecap());
+    let yes = |all: bool| if all { "yes" } else { "no" }.to_owned();
+    let wide = Config { address_width: AddressWidth::Bits57, ..config.clone() }.cap().sagaw() == 0b1110;
+    let none_of = |features: &[bool]| yes(features.iter().any(|feature| *feature));
+    let rows = [
+        ("Legacy-mode translation, page tables of 39 and 48 bits", yes(cap.sagaw() == 0b0110)),
+        ("Page tables of 57 bits", if wide { "with `aw-bits=57`".to_owned() } else { yes(false) }),
+        ("2-MiB and 1-GiB pages", yes(cap.sslps() == 0b11)),
+        ("Pass-through", yes(ecap.pt())),
+        ("Queued invalidation, with page-selective granularity", yes(ecap.qi() && cap.psi())),
+        // Major versions up to 5 have it [VT-d 6.5.1].
+        ("Register-based invalidation", yes(config.ver().major() <= 5)),
+        ("Fault records", (u32::from(cap.nfr()) + 1).to_string()),
+        ("Interrupt remapping, with 32-bit destinations", yes(ecap.ir() && ecap.eim())),
+        ("Posted interrupts", yes(cap.pi())),
+        ("Caching mode", yes(cap.cm())),
+        ("Protected memory regions", none_of(&[cap.plmr(), cap.phmr()])),
+        (
+            "Scalable mode, PASID, first-stage and nested translation",
+            none_of(&[ecap.smts(), ecap.pasid(), ecap.fsts(), ecap.ssts(), ecap.nest()]),
+        ),
+        ("Device-TLBs (ATS) and page requests", none_of(&[ecap.dt(), ecap.prs()])),
+        (
+            "Performance monitoring, enhanced and virtual commands",
+            none_of(&[ecap.pms(), cap.ecmds(), ecap.vcs()]),
+        ),
+    ];
+    let rows = rows.map(|(feature, value)| format!("| {feature} | {value} |"));
+    let table: Vec<_> = README.lines().filter(|line| line.starts_with("| ")).collect();
+    assert_eq!(table[0], "| VT-d | `vtd-legacy` |");
+    assert_eq!(table[1..], rows);
+    // A bit that the table has no row for must not appear unnoticed.
+    let known_cap = Cap::ZERO
+        .with_drd(true)
+        .with_dwd(true)
+        .with_mamv(0x3f)
+        .with_nfr(0xff)
+        .with_psi(true)
+        .with_sslps(0xf)
+        .with_fro(0x3ff)
+        .with_zlr(true)
+        .with_mgaw(0x3f)
+        .with_sagaw(0x1f)
+        .with_nd(7);
+    let known_ecap = Ecap::ZERO
+        .with_iro(0x3ff)
+        .with_pt(true)
+        .with_qi(true)
+        .with_c(true)
+        .with_ir(true)
+        .with_eim(true)
+        .with_mhmv(15);
+    assert_eq!((cap.raw() & !known_cap.raw(), ecap.raw() & !known_ecap.raw()), (0, 0));
+}

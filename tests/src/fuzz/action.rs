@@ -28,9 +28,9 @@ pub const SOURCES: [u16; 3] = [0x18, 0x28, 0x20];
 const MAX_LENGTH: u16 = 4096;
 
 /// Offsets of registers [VT-d 11.4]: those of a legacy-mode unit, and some that it does not have.
-const REGISTERS: [u64; 46] = [
+const REGISTERS: [u64; 52] = [
     0x00, 0x08, 0x0c, 0x10, 0x18, 0x18, 0x18, 0x1c, 0x20, 0x24, 0x28, 0x2c, 0x34, 0x34, 0x38, 0x3c, 0x40,
-    0x44, 0x64, 0x80, 0x84, 0x88, 0x88, 0x8c, 0x90, 0x90, 0x94, 0x9c, 0xa0, 0xa4, 0xa8, 0xac, 0xb0, 0xb8,
+    0x44, 0x64, 0x64, 0x68, 0x6c, 0x70, 0x74, 0x78, 0x80, 0x84, 0x88, 0x88, 0x8c, 0x90, 0x90, 0x94, 0x9c, 0xa0, 0xa4, 0xa8, 0xac, 0xb0, 0xb8,
     0xbc, 0xc0, 0xd8, 0xf0, 0xf4, 0xf8, 0xfc, 0x220, 0x228, 0x22c, 0x298, 0x29c,
 ];
 const GCMD: u64 = 0x18;
@@ -39,7 +39,7 @@ const IQT: u64 = 0x88;
 const IQA: u64 = 0x90;
 const IRTA: u64 = 0xb8;
 /// Every bit that GCMD defines [VT-d 11.4.4.1].
-const GCMD_BITS: u64 = 0xc780_0000;
+const GCMD_BITS: u64 = 0xcf80_0000;
 
 /// One thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,8 +130,10 @@ impl Dma {
 /// Makes actions of records.
 #[derive(Debug, Default)]
 pub struct Planner {
-    /// Where the next descriptor goes.
+    /// Where the next descriptor goes, in units of 16 bytes.
     tail: u64,
+    /// Descriptors have 256 bits.
+    wide: bool,
 }
 
 impl Planner {
@@ -183,9 +185,9 @@ impl Planner {
         write(GCMD, 4, 0x4000_0000);
         let mut enabled = 0;
         if place & 1 != 0 {
-            self.tail = 0;
+            (self.tail, self.wide) = (0, place & 0xe0 == 0xe0);
             write(IQT, 8, 0);
-            write(IQA, 8, QUEUE);
+            write(IQA, 8, QUEUE | u64::from(self.wide) << 11);
             enabled |= 0x0400_0000;
         }
         if place & 2 != 0 {
@@ -226,7 +228,7 @@ impl Planner {
             _ => 0,
         };
         set128(QUEUE + self.tail * 16, [low, high], actions);
-        self.tail = (self.tail + 1) % 256;
+        self.tail = (self.tail + 1 + u64::from(self.wide)) % 256;
         actions.push(Action::Write { offset: IQT, size: 8, value: self.tail << 4 });
     }
 }

@@ -6,7 +6,8 @@
 use devices::addr::{Pa, SourceId};
 use devices::exerciser::{Descriptor as Transfer, Operation};
 use devices::fabric::is_message;
-use devices::iommu::walk::{Entry, Format, Rights, walk};
+use devices::iommu::walk::{Entry, Format, Rights, Steps, Table, walk};
+use devices::mem::NotRam;
 use devices::register::block::{self, DwordSpace, Rules};
 use devices::vtd::fault::Reason;
 use devices::vtd::interrupt_remapping::{self, Format as Request, Irte};
@@ -74,7 +75,7 @@ impl Words {
             2 => second_stage(place, words, config),
             3 => descriptor(words, config),
             4 => request(words),
-            5 => interrupt_entry(words, SourceId(shape), place & 1 != 0),
+            5 => interrupt_entry(words, (place & 2 == 0).then_some(SourceId(shape)), place & 1 != 0),
             6 => blocks(place, shape, words),
             _ => transfer(words, shape),
         }
@@ -171,19 +172,33 @@ fn second_stage(place: u8, words: [u64; 2], config: &Config) {
             assert_eq!((base.0 & (size - 1), rights), (0, Rights::from_bits(raw)));
         }
     }
-    // Every table is the same, so a walk sees each level once, whatever the entries say.
-    let (mut fetches, mut seed) = (0, raw);
-    let walked = walk(&format, Pa(0x1000), input, |_, at| {
-        fetches += 1;
-        assert_eq!(at.0 & 7, 0, "an entry at {at}");
-        seed = seed.rotate_left(7) ^ input;
-        Ok(if fetches % 2 == 0 { seed } else { raw })
-    });
-    assert!(fetches <= format.top(), "{fetches} fetches");
+    // A walk sees each level once, whatever the entries say.
+    let mut entries = Entries { raw, input, fetches: 0 };
+    let walked = walk(&format, Table::root(&format, Pa(0x1000)), input, &mut entries);
+    assert!(entries.fetches <= format.top(), "{} fetches", entries.fetches);
     if let Ok(leaf) = walked {
         let size = 1u64 << (12 + 9 * (leaf.level - 1));
         assert_eq!(leaf.pa.0 & (size - 1), input & (size - 1), "the offset in the page");
         assert_eq!(leaf.pa.0 & BEYOND, 0, "{} is out of reach", leaf.pa);
+    }
+}
+
+/// Tables that hold `raw` at every other level, and something else between.
+struct Entries {
+    raw: u64,
+    input: u64,
+    fetches: u32,
+}
+
+impl Steps for Entries {
+    fn fetch(&mut self, level: u32, address: Pa) -> Result<u64, NotRam> {
+        self.fetches += 1;
+        assert_eq!(address.0 & 7, 0, "an entry at {address}");
+        Ok(if self.fetches.is_multiple_of(2) { self.raw ^ self.input.rotate_left(level) } else { self.raw })
+    }
+
+    fn reached(&mut self, table: Table) {
+        assert_eq!(table.base.0 & (BEYOND | 0xfff), 0, "{table:?} is no table");
     }
 }
 
@@ -198,7 +213,7 @@ fn descriptor(words: [u64; 2], config: &Config) {
         5 => (0x0000_0000_ffff_f180, 3),
         _ => (0, 0),
     };
-    match invalidation_queue::decode(words, config.cap(), config.ecap()) {
+    match invalidation_queue::decode([low, high, 0, 0], config.cap(), config.ecap()) {
         Ok(decoded) => {
             let expected = match decoded {
                 Descriptor::Context(_) => 1,
@@ -237,7 +252,7 @@ fn request(words: [u64; 2]) {
     }
 }
 
-fn interrupt_entry(words: [u64; 2], source: SourceId, extended: bool) {
+fn interrupt_entry(words: [u64; 2], source: Option<SourceId>, extended: bool) {
     let [low, high] = words;
     match interrupt_remapping::remap(Irte::from_raw(words), source, extended) {
         Ok((address, data)) => {

@@ -55,6 +55,7 @@ impl Digest {
                 };
                 [3 + access, fault.source.0.into(), fault.address.0, fault.reason.code().into()]
             }
+            Effect::Stale(_) => [8, 0, 0, 0],
             Effect::Line { line, asserted } => [6, (*line).into(), (*asserted).into(), 0],
             Effect::Schedule { device, time, .. } => [7, device.0.into(), time.0, 0],
         };

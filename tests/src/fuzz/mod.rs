@@ -89,11 +89,8 @@ fn script(iommu: &str, steps: impl Iterator<Item = step::Step>) -> Script {
 }
 
 fn vtd_script(data: &[u8]) -> Script {
-    let (vtd::Variant { cache, width }, actions) = vtd::plan(data);
-    let cache = devices::iommu::cache::Policy::ALL.iter().find(|(_, policy)| *policy == cache);
-    let cache = cache.map_or("off", |(name, _)| name);
-    let iommu = format!("vtd-legacy,cache={cache},aw-bits={}", width.bits());
-    script(&iommu, board::lower(&actions).into_iter())
+    let (variant, actions) = vtd::plan(data);
+    script(&variant.options(), board::lower(&actions).into_iter())
 }
 
 fn decode_script(data: &[u8]) -> Script {

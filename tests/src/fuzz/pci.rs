@@ -42,7 +42,7 @@ pub fn iommu(config: u8) -> &'static str {
         "vtd-legacy,cache=off",
         "vtd-legacy,cache=tiny",
         "vtd-legacy,cache=tiny,aw-bits=57",
-        "vtd-legacy,cache=off,aw-bits=39",
+        "vtd-legacy,cache=off,aw-bits=39,abort-dma=on,protected-regions=on,compress-faults=on",
     ];
     KINDS[usize::from(config) % KINDS.len()]
 }

@@ -30,8 +30,9 @@ const MAX_LENGTH: u16 = 4096;
 /// Offsets of registers [VT-d 11.4]: those of a legacy-mode unit, and some that it does not have.
 const REGISTERS: [u64; 52] = [
     0x00, 0x08, 0x0c, 0x10, 0x18, 0x18, 0x18, 0x1c, 0x20, 0x24, 0x28, 0x2c, 0x34, 0x34, 0x38, 0x3c, 0x40,
-    0x44, 0x64, 0x64, 0x68, 0x6c, 0x70, 0x74, 0x78, 0x80, 0x84, 0x88, 0x88, 0x8c, 0x90, 0x90, 0x94, 0x9c, 0xa0, 0xa4, 0xa8, 0xac, 0xb0, 0xb8,
-    0xbc, 0xc0, 0xd8, 0xf0, 0xf4, 0xf8, 0xfc, 0x220, 0x228, 0x22c, 0x298, 0x29c,
+    0x44, 0x64, 0x64, 0x68, 0x6c, 0x70, 0x74, 0x78, 0x80, 0x84, 0x88, 0x88, 0x8c, 0x90, 0x90, 0x94, 0x9c,
+    0xa0, 0xa4, 0xa8, 0xac, 0xb0, 0xb8, 0xbc, 0xc0, 0xd8, 0xf0, 0xf4, 0xf8, 0xfc, 0x220, 0x228, 0x22c, 0x298,
+    0x29c,
 ];
 const GCMD: u64 = 0x18;
 const RTADDR: u64 = 0x20;
@@ -159,13 +160,11 @@ impl Planner {
             14 => actions.push(match place {
                 0..0x10 => Action::Reset,
                 0x10..0x20 => Action::Snapshot,
-                _ => {
-                    let address = 0xfee0_0000 | value & 0xf_fffc;
-                    Action::Dma(Dma::plain(shape.into(), address, DmaOp::Write(4)))
-                }
+                _ => Action::Dma(message(shape, value)),
             }),
             _ => {
-                let at = INTERRUPTS + u64::from(place) * 16;
+                // Mostly one of the first entries, which messages name most.
+                let at = INTERRUPTS + u64::from(if place & 0x80 == 0 { place & 3 } else { place }) * 16;
                 // Source validation for a source that exists, where the shape says so.
                 let high = match shape & 3 {
                     0 => 0,
@@ -173,7 +172,7 @@ impl Planner {
                     2 => u64::from(shape) << 16,
                     _ => u64::from(shape >> 4),
                 };
-                set128(at, [value, high], actions);
+                set128(at, [value | u64::from(shape >> 15), high], actions);
             }
         }
     }
@@ -191,8 +190,9 @@ impl Planner {
             enabled |= 0x0400_0000;
         }
         if place & 2 != 0 {
-            // 256 entries; extended mode by bit 11.
-            write(IRTA, 8, INTERRUPTS | 7 | u64::from(place & 8) << 8);
+            // 256 entries, here or behind memory; extended mode by bit 11.
+            let table = if place & 0xe0 == 0x20 { MEMORY } else { INTERRUPTS };
+            write(IRTA, 8, table | 7 | u64::from(place & 8) << 8);
             write(GCMD, 4, enabled | 0x0100_0000);
             enabled |= 0x0200_0000;
         }
@@ -245,8 +245,18 @@ pub fn set_context(source: u16, words: [u64; 2], actions: &mut Vec<Action>) {
     set128(CONTEXT + u64::from(source & 0xff) * 16, words, actions);
 }
 
-/// Everything that maps one page for one source, with a leaf of any size.
+/// A write to the message window: half of them in the remappable format with a small handle.
+fn message(shape: u16, value: u64) -> Dma {
+    let format =
+        if shape & 1 == 0 { value & 0xf_fffc } else { 0x10 | u64::from(shape & 0x3e) << 4 | value & 8 };
+    let length = if shape >> 12 == 0 { 8 } else { 4 };
+    Dma::plain(usize::from(shape >> 6), 0xfee0_0000 | format, DmaOp::Write(length))
+}
+
+/// Everything that maps one page for one source, with a leaf of any size, and sometimes with one
+/// wrong bit.
 fn map(place: u8, shape: u16, value: u64, actions: &mut Vec<Action>) {
+    let first = actions.len();
     let source = SOURCES[usize::from(place) % 3];
     let width = [2, 2, 1, 3][usize::from(place >> 2 & 3)];
     let domain = u64::from(place >> 4 & 3) + 1;
@@ -263,6 +273,14 @@ fn map(place: u8, shape: u16, value: u64, actions: &mut Vec<Action>) {
             false => table(level - 1) | 3,
         };
         actions.push(Action::Memory { address, value });
+    }
+    if value >> 54 & 7 == 1 {
+        let entries = &mut actions[first..];
+        // Four bits make a small index.
+        let wrong = (value >> 57 & 0xf) as usize % entries.len();
+        if let Action::Memory { value: entry, .. } = &mut entries[wrong] {
+            *entry ^= 1 << (value >> 48 & 0x3f);
+        }
     }
 }
 

@@ -17,6 +17,7 @@ pub mod minimize;
 pub mod pci;
 pub mod qtest;
 pub mod record;
+pub mod seeds;
 pub mod step;
 #[cfg(test)]
 mod tests;

@@ -62,9 +62,6 @@ pub fn plan(data: &[u8]) -> (Variant, Vec<Action>) {
 /// # Panics
 /// If it does not hold.
 pub fn check(variant: Variant, actions: &[Action]) {
-    thread_local! {
-        static RIG: RefCell<Option<Rig>> = const { RefCell::new(None) };
-    }
     RIG.with_borrow_mut(|rig| {
         let rig = rig.get_or_insert_with(Rig::new);
         let snapshot = actions.contains(&Action::Snapshot);
@@ -82,6 +79,26 @@ pub fn check(variant: Variant, actions: &[Action]) {
             assert_eq!(digest, after, "the run depends on what was before the reset");
         }
     });
+}
+
+thread_local! {
+    static RIG: RefCell<Option<Rig>> = const { RefCell::new(None) };
+}
+
+/// The dwords of the register file from 0 to 0x2a0, after `actions`.
+#[cfg(test)]
+pub(super) fn registers_after(variant: Variant, actions: &[Action]) -> Vec<u64> {
+    check(variant, actions);
+    RIG.with_borrow_mut(|rig| {
+        let complex = rig.as_mut().and_then(|rig| rig.kept[variant.index()].as_mut()).unwrap();
+        let mut fx = Effects::new(Time(0), false);
+        let mut read = |offset| {
+            let mut data = [0; 8];
+            complex.unit.read(offset, &mut data[..4], &mut fx);
+            u64::from_le_bytes(data)
+        };
+        (0..0x2a0).step_by(4).map(&mut read).collect()
+    })
 }
 
 /// Which of the units.
@@ -144,7 +161,7 @@ impl Variant {
             write_buffer_flush: full,
             sanitize: full,
             cache,
-            seed: 1,
+            seed: 0,
             ..preset
         }
     }
@@ -180,12 +197,19 @@ fn ports(unit: &Unit, mem: &PhysMem) -> [DmaPort; SOURCES.len()] {
     })
 }
 
+/// The buffer of a device.
+struct Buffer {
+    bytes: Box<[u8; BUFFER]>,
+    /// What lies behind is zero.
+    used: usize,
+}
+
 /// Everything that is kept from input to input.
 struct Rig {
     mem: PhysMem,
     journal: Arc<Journal>,
     kept: [Option<Complex>; Variant::COUNT],
-    buffers: [Box<[u8; BUFFER]>; SOURCES.len()],
+    buffers: [Buffer; SOURCES.len()],
     /// Whether somebody wants the digest.
     compared: bool,
 }
@@ -195,7 +219,7 @@ impl Rig {
         // 256 KiB; a host that cannot map them cannot fuzz.
         let mem = PhysMem::anonymous(&[(Pa(0), MEMORY)]).expect("the host has memory for the rig");
         let journal = Journal::new(&mem, MEMORY);
-        let buffers = SOURCES.map(|_| Box::new([0; BUFFER]));
+        let buffers = SOURCES.map(|_| Buffer { bytes: Box::new([0; BUFFER]), used: 0 });
         Self { journal, mem, kept: [const { None }; Variant::COUNT], buffers, compared: false }
     }
 
@@ -232,7 +256,7 @@ struct Run<'a> {
     variant: Variant,
     mem: &'a PhysMem,
     journal: &'a Journal,
-    buffers: &'a mut [Box<[u8; BUFFER]>; SOURCES.len()],
+    buffers: &'a mut [Buffer; SOURCES.len()],
     complex: &'a mut Complex,
     fx: Effects,
     compared: bool,
@@ -246,7 +270,9 @@ struct Run<'a> {
 impl Run<'_> {
     fn clear(&mut self) {
         self.journal.clear(self.mem);
-        self.buffers.iter_mut().for_each(|buffer| buffer.fill(0));
+        for Buffer { bytes, used } in &mut *self.buffers {
+            bytes[..std::mem::take(used)].fill(0);
+        }
         let _ = self.fx.take();
         (self.due, self.largest_queue, self.digest) = (0, 256, Digest::default());
     }
@@ -384,7 +410,7 @@ impl Run<'_> {
             kind: if translated { Kind::Translated } else { Kind::Untranslated },
         };
         let index = SOURCES.iter().position(|known| *known == source).unwrap_or_default();
-        let (port, buffer, fx) = (&self.complex.ports[index], &mut self.buffers[index], &mut self.fx);
+        let (port, buffer, fx) = (&self.complex.ports[index], &mut self.buffers[index].bytes, &mut self.fx);
         let (length, writes, (result, written)) = match op {
             DmaOp::Read(length) => {
                 let data = &mut buffer[..length.into()];
@@ -408,12 +434,15 @@ impl Run<'_> {
                 (size, true, self.journal.during(atomic))
             }
         };
+        if !writes {
+            self.buffers[index].used = self.buffers[index].used.max(length.into());
+        }
         let effects = self.fx.take();
         self.check_dma(dma, length.into(), writes, result, &written, &effects);
         if let DmaOp::Read(length) = op
             && self.variant.cache == Policy::Off
         {
-            let (port, buffer) = (&self.complex.ports[index], &self.buffers[index]);
+            let (port, buffer) = (&self.complex.ports[index], &self.buffers[index].bytes);
             let (mut again, mut fx) = ([0; BUFFER], Effects::new(Time(0), false));
             let repeated = port.read(request, &mut again[..length.into()], &mut fx);
             assert_eq!((repeated, fx.take()), (result, effects.clone()), "the same read again");
@@ -424,7 +453,7 @@ impl Run<'_> {
         self.digest.outcome(result.outcome);
         self.digest.number(result.done);
         if self.compared {
-            self.digest.bytes(&self.buffers[index][..length.into()]);
+            self.digest.bytes(&self.buffers[index].bytes[..length.into()]);
         }
         effects.into_iter().for_each(|effect| self.fx.push(effect));
         self.deliver();

@@ -316,7 +316,7 @@ fn entry(place: u8, shape: u16) -> u64 {
         5..10 => table(u64::from(place % 5) + 1) + index % 0x200 * 8,
         10..12 => QUEUE + index % 0x200 * 8,
         12 => INTERRUPTS + index % 0x200 * 8,
-        _ => (u64::from(place) << 16 | u64::from(shape)) % WORLD & !7,
+        _ => ((u64::from(place) << 16 | u64::from(shape)) % WORLD) & !7,
     }
 }
 

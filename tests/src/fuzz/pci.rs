@@ -19,13 +19,13 @@ use super::digest::Digest;
 use super::record::{Input, Record};
 use super::step::Step;
 
-/// Interrupts of one command at most: a step of 256 descriptors each for three exercisers at as many
-/// instants as a clock step of a microsecond has, and one more for each fault.
+/// Interrupts of one command at most. A clock step runs up to 65,536 events, of which each is a step
+/// of an exerciser: a ring of few descriptors is worked off by the first of them.
 const MAX_INTERRUPTS: usize = 1 << 20;
 /// Bits that GSTS defines [VT-d 11.4.4.2].
 const GSTS_BITS: u64 = 0xc780_0000;
-/// Input that asks for a full comparison after its end: one in so many, as each looks at all memory.
-const COMPARED: u64 = 64;
+/// One input in so many is followed by a comparison of the whole machine, which looks at all memory.
+const COMPARED: u64 = 1024;
 
 /// One operation of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -229,7 +229,7 @@ impl Devices {
         let flags = u64::from(shape & 0x7f) << 8;
         let vector = u64::from(shape >> 7 & 7) << 16;
         let words = [
-            u64::from(place >> 2 & 7) | flags | vector | u64::from(shape >> 4) % 0x2001 << 32,
+            u64::from(place >> 2 & 7) | flags | vector | (u64::from(shape >> 4) % 0x2001) << 32,
             pointer(value) & !7,
             pointer(value >> 20),
             value,

@@ -54,6 +54,7 @@ pub fn seeds() -> Vec<Seed> {
         ("context-reserved", &[wrong(2, 5), ENABLE, WRITE]),
         ("table-out-of-reach", &[wrong(4, 40), ENABLE, WRITE]),
         ("leaf-reserved", &[wrong(7, 62), ENABLE, WRITE]),
+        ("interrupts-across-pages", &[REMAP, record(14, 0x20, 0, 0xfffc)]),
         ("interrupt-range", &[MAP, record(4, 0x50, 0x8004, 0xfee0_0003), ENABLE, WRITE]),
         ("blocked", &[ENABLE, WRITE, READ, record(9, 0x21, 0x20, 0x1000), TIME]),
         ("interrupt", &[REMAP, record(15, 0, 0x8000, 0x30_0000), record(14, 0x20, 0x1001, 0)]),

@@ -137,7 +137,8 @@ impl Edu {
         let Registers { source, destination, count, command, .. } = self.registers;
         let (device, memory) =
             if command.to_memory() { (source, destination) } else { (destination, source) };
-        if let Some(range) = buffer_range(device, count) {
+        // A transfer of no bytes does not reach the bus, where it would be a zero-length read.
+        if let Some(range) = buffer_range(device, count).filter(|range| !range.is_empty()) {
             let request = Request::at(memory & self.dma_mask);
             // The device has no way to say how its DMA ended.
             let _ = if command.to_memory() {

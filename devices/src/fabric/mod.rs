@@ -280,11 +280,13 @@ impl AtomicOp {
 }
 
 /// A write of 4 bytes that a model other than a bus master wants done (its own message interrupt):
-/// to the message window it is an interrupt, to RAM a store, elsewhere it is lost.
+/// to the message window it is an interrupt, to RAM a store, elsewhere it is lost. The window is
+/// told by the low dword of the address: the upper one holds bits 31:8 of an x2APIC destination, in
+/// its own bits 31:8 [VT-d 5.1.6.2].
 ///
 /// Returns whether it is an interrupt for the machine to deliver.
 pub fn posted_write(mem: &PhysMem, address: u64, data: u32) -> bool {
-    if is_interrupt_write(Iova(address), 4) {
+    if is_interrupt_write(Iova(address & 0xffff_ffff), 4) && (address >> 32) & 0xff == 0 {
         return true;
     }
     // A write that hits neither RAM nor the window has no completer; posted writes report nothing.

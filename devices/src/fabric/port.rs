@@ -80,9 +80,10 @@ impl DmaPort {
     /// Reads `data.len()` bytes; with an empty `data`, a zero-length read.
     pub fn read(&self, request: Request, data: &mut [u8], fx: &mut Effects) -> DmaResult {
         let (mut at, len) = (0, data.len());
-        let result = self.transfer(request, len, Access::Read, fx, |mem, place, len| {
-            place.read(mem, &mut data[at..at + len]);
+        let result = self.transfer(request, len, Access::Read, fx, |place, len, _| {
+            place.read(&self.mem, &mut data[at..at + len]);
             at += len;
+            Outcome::Done
         });
         self.trace(request, len, Access::Read, result, fx);
         result
@@ -94,22 +95,25 @@ impl DmaPort {
             return DmaResult { done: 0, outcome: Outcome::Done };
         }
         let mut at = 0;
-        let mut message = None;
-        let mut result = self.transfer(request, data.len(), Access::Write, fx, |mem, place, len| {
-            if let Place::Message(address) = place {
-                message = <[u8; 4]>::try_from(&data[at..at + len]).ok().map(|word| (address, word));
-            }
-            place.write(mem, &data[at..at + len]);
+        let result = self.transfer(request, data.len(), Access::Write, fx, |place, len, fx| {
+            let piece = &data[at..at + len];
             at += len;
-        });
-        if let Some((address, word)) = message {
-            let outcome = self.iommu.interrupt(self.initiator, address.0, u32::from_le_bytes(word), fx);
-            if outcome != Outcome::Done {
-                result = DmaResult { done: result.done - word.len() as u64, outcome };
+            if let Place::Message(address) = place {
+                return self.send(address, piece, fx);
             }
-        }
+            place.write(&self.mem, piece);
+            Outcome::Done
+        });
         self.trace(request, data.len(), Access::Write, result, fx);
         result
+    }
+
+    /// Sends an interrupt request; the IOMMU has checked its form.
+    fn send(&self, address: Iova, data: &[u8], fx: &mut Effects) -> Outcome {
+        match <[u8; 4]>::try_from(data) {
+            Ok(word) => self.iommu.interrupt(self.initiator, address.0, u32::from_le_bytes(word), fx),
+            Err(_) => Outcome::Abort(Abort::Ur),
+        }
     }
 
     /// Performs `op` and returns the old value. An operand that is not naturally aligned is an
@@ -125,10 +129,11 @@ impl DmaPort {
         let mut old = Err(ur);
         // The operand fits one page because it is aligned, so there is exactly one piece.
         let len = op.size() as usize;
-        let result = self.transfer(request, len, Access::Atomic, fx, |mem, place, _| {
+        let result = self.transfer(request, len, Access::Atomic, fx, |place, _, _| {
             if let Place::Ram(handle, _) = place {
-                old = mem.atomic_at(handle, op).map_err(|_| ur);
+                old = self.mem.atomic_at(handle, op).map_err(|_| ur);
             }
+            Outcome::Done
         });
         self.trace(request, len, Access::Atomic, result, fx);
         if result.outcome == Outcome::Done { old } else { Err(result.outcome) }
@@ -142,7 +147,7 @@ impl DmaPort {
         len: usize,
         access: Access,
         fx: &mut Effects,
-        mut access_piece: impl FnMut(&PhysMem, Place, usize),
+        mut access_piece: impl FnMut(Place, usize, &mut Effects) -> Outcome,
     ) -> DmaResult {
         let Request { address, pasid, attrs, kind } = request;
         let mut done = 0;
@@ -161,9 +166,12 @@ impl DmaPort {
                 kind,
             };
             let _inside = self.slot.as_ref().map(Slot::enter);
-            match self.locate(&transaction, fx) {
-                Ok(place) => access_piece(&self.mem, place, piece),
-                Err(outcome) => break outcome,
+            let outcome = match self.locate(&transaction, fx) {
+                Ok(place) => access_piece(place, piece, fx),
+                Err(outcome) => outcome,
+            };
+            if outcome != Outcome::Done {
+                break outcome;
             }
             done += piece;
             if done == len {

@@ -76,6 +76,26 @@ fn one_aligned_dword_into_the_window_is_an_interrupt() {
 }
 
 #[test]
+fn a_write_that_crosses_a_page_of_the_window_is_two_interrupts() {
+    let (port, mem, mut fx) = port();
+    let result = port.write(Request::at(0xfee0_0ffc), &[0x41, 0, 0, 0, 0x42, 0, 0, 0], &mut fx);
+    assert_eq!(result, DmaResult { done: 8, outcome: Outcome::Done });
+    let data: Vec<_> = fx
+        .take()
+        .into_iter()
+        .map(|effect| match effect {
+            Effect::Interrupt { address, data, .. } => (address, data),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(data, [(0xfee0_0ffc, 0x41), (0xfee0_1000, 0x42)]);
+    // What comes after a refused piece does not happen, what came before has.
+    let result = port.write(Request::at(0xfeef_fffc), &[0x43; 12], &mut fx);
+    assert_eq!((result, fx.take().len()), (DmaResult { done: 4, outcome: UR }, 1));
+    assert_eq!(mem.load64(Pa(0)), Ok(0));
+}
+
+#[test]
 fn atomics_need_alignment_and_ram() {
     let (port, mem, mut fx) = port();
     mem.write(Pa(0x10), &5u64.to_le_bytes()).unwrap();
@@ -96,6 +116,9 @@ fn a_translated_request_needs_an_iommu_that_knows_it() {
 fn a_posted_write_goes_where_its_address_says() {
     let (_, mem, _) = port();
     assert!(posted_write(&mem, 0xfee0_1000, 0x30));
+    // The upper dword of an x2APIC message holds the upper part of the destination.
+    assert!(posted_write(&mem, 0x0000_0100_fee0_1000, 0x30));
+    assert!(!posted_write(&mem, 0x0000_0001_fee0_1000, 0x30));
     assert!(!posted_write(&mem, 0x100, 0x1234));
     assert_eq!(mem.load64(Pa(0x100)), Ok(0x1234));
     assert!(!posted_write(&mem, 0xfed9_0000, 1));

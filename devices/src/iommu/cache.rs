@@ -96,6 +96,7 @@ impl<const W: usize> Cache<W> {
     }
 
     /// The data cached under `key`. `place` chooses the set: equal keys have equal places.
+    #[inline]
     pub fn lookup(&self, place: u64, key: u64) -> Option<[u64; W]> {
         let set = self.set(place)?;
         for way in &set.ways {
@@ -241,6 +242,7 @@ impl<const W: usize> Default for Way<W> {
 
 impl<const W: usize> Way<W> {
     /// The data, if `key` is what is stored and no writer was inside meanwhile.
+    #[inline]
     fn read(&self, key: u64) -> Option<[u64; W]> {
         let before = self.sequence.load(Ordering::Acquire);
         let same_key = self.key.load(Ordering::Relaxed) == key;

@@ -141,11 +141,21 @@ impl PhysMem {
     /// Finds the RAM behind `pa`: a handle to that byte and how many bytes follow it, itself
     /// included, in the same region.
     pub fn resolve(&self, pa: Pa) -> Option<(Handle, u64)> {
+        let (index, region, offset) = self.find(pa)?;
+        Some((Handle::new(index, offset), region.len() - offset))
+    }
+
+    /// The region of `pa` with its index, and the offset in it.
+    #[inline]
+    fn find(&self, pa: Pa) -> Option<(usize, &Region, u64)> {
         let regions = &self.inner.regions;
-        let index = regions.partition_point(|region| region.start() <= pa.0).checked_sub(1)?;
-        let offset = pa.0 - regions[index].start();
-        let left = regions[index].len().checked_sub(offset).filter(|left| *left > 0)?;
-        Some((Handle::new(index, offset), left))
+        let at = |index: usize| {
+            let region = regions.get(index)?;
+            let offset = pa.0.wrapping_sub(region.start());
+            (offset < region.len()).then_some((index, region, offset))
+        };
+        // Machines have two regions at most, of which the first is where tables lie.
+        at(0).or_else(|| at(regions.partition_point(|region| region.start() <= pa.0).checked_sub(1)?))
     }
 
     /// The address behind a handle; `None` for a handle of another memory.
@@ -159,8 +169,8 @@ impl PhysMem {
     /// # Errors
     /// [`NotRam`], also where `pa` is not a multiple of 8.
     pub fn load64(&self, pa: Pa) -> Result<u64, NotRam> {
-        let (handle, _) = self.resolve(pa).ok_or(NotRam)?;
-        self.region(handle)?.load64(handle.offset())
+        let (_, region, offset) = self.find(pa).ok_or(NotRam)?;
+        region.load64(offset)
     }
 
     /// Loads an aligned 128-bit entry, low word first, never torn [VT-d 9].
@@ -168,8 +178,8 @@ impl PhysMem {
     /// # Errors
     /// [`NotRam`], also where `pa` is not a multiple of 16.
     pub fn load128(&self, pa: Pa) -> Result<[u64; 2], NotRam> {
-        let (handle, _) = self.resolve(pa).ok_or(NotRam)?;
-        self.region(handle)?.load128(handle.offset())
+        let (_, region, offset) = self.find(pa).ok_or(NotRam)?;
+        region.load128(offset)
     }
 
     /// Replaces an aligned 64-bit word if it still is `current`; the word found otherwise.

@@ -51,36 +51,33 @@ pub struct State {
 }
 
 impl State {
-    fn reset(config: &Config) -> Self {
-        Self {
-            gsts: Gsts::ZERO,
-            rtaddr: Rtaddr::ZERO,
-            latched: Rtaddr::ZERO,
-            ccmd: Ccmd::ZERO,
-            iva: Iva::ZERO,
-            iotlb: Iotlb::ZERO,
-            faults: Recorder::new(config),
-            fault_event: EventInterrupt::RESET,
-            queue: Queue::default(),
-            ics: Ics::ZERO,
-            invalidation_event: EventInterrupt::RESET,
-            irta: Irta::ZERO,
-            protected: Protected::default(),
-            queue_scheduled: false,
-        }
-    }
+    const RESET: Self = Self {
+        gsts: Gsts::ZERO,
+        rtaddr: Rtaddr::ZERO,
+        latched: Rtaddr::ZERO,
+        ccmd: Ccmd::ZERO,
+        iva: Iva::ZERO,
+        iotlb: Iotlb::ZERO,
+        faults: Recorder::RESET,
+        fault_event: EventInterrupt::RESET,
+        queue: Queue::RESET,
+        ics: Ics::ZERO,
+        invalidation_event: EventInterrupt::RESET,
+        irta: Irta::ZERO,
+        protected: Protected::RESET,
+        queue_scheduled: false,
+    };
 }
 
 impl Control {
     /// Registers as after reset.
     pub fn new(config: Config, mem: PhysMem, back_end: Arc<dyn BackEnd>) -> Self {
-        let state = State::reset(&config);
-        Self { config, mem, back_end, state }
+        Self { config, mem, back_end, state: State::RESET }
     }
 
     /// Returns the registers to their reset values; the back end is the caller's to reset.
     pub fn reset(&mut self) {
-        self.state = State::reset(&self.config);
+        self.state = State::RESET;
     }
 
     /// The registers as data.
@@ -96,7 +93,7 @@ impl Control {
     /// Records a fault [VT-d 7.2.1].
     pub fn fault(&mut self, fault: Fault, fx: &mut Effects) {
         let quiet = !self.fault_condition();
-        let fate = self.state.faults.record(fault);
+        let fate = self.state.faults.record(fault, &self.config);
         let Fault { source, address, access: _, reason } = fault;
         fx.trace(|| TraceEvent::Fault {
             unit: UNIT,
@@ -251,10 +248,16 @@ impl Control {
             }
             s.gsts = s.gsts.with_rtps(true);
         }
-        if gcmd.te() != s.gsts.tes() {
-            self.back_end.set_enabled(gcmd.te());
-            s.gsts = s.gsts.with_tes(gcmd.te());
+        let was_on = s.gsts.tes() || s.gsts.ires();
+        if gcmd.qie() != s.gsts.qies() {
+            s.gsts = s.gsts.with_qies(gcmd.qie());
+            if gcmd.qie() {
+                self.run_queue(fx);
+            } else {
+                s.queue.disable();
+            }
         }
+        let s = &mut self.state;
         if self.config.interrupt_remapping {
             if gcmd.sirtp() {
                 self.back_end.set_interrupt_table(s.irta);
@@ -264,16 +267,13 @@ impl Control {
             let (enabled, compatibility) = (gcmd.ire(), gcmd.cfi());
             self.back_end.set_interrupt_mode(InterruptMode { enabled, compatibility });
         }
-        if !s.gsts.tes() && !s.gsts.ires() {
-            s.faults.restart();
+        if gcmd.te() != s.gsts.tes() {
+            self.back_end.set_enabled(gcmd.te());
+            s.gsts = s.gsts.with_tes(gcmd.te());
         }
-        if gcmd.qie() != s.gsts.qies() {
-            s.gsts = s.gsts.with_qies(gcmd.qie());
-            if gcmd.qie() {
-                self.run_queue(fx);
-            } else {
-                s.queue.disable();
-            }
+        // Recording starts over when the last of the two goes off [VT-d 7.2.1].
+        if was_on && !s.gsts.tes() && !s.gsts.ires() {
+            s.faults.restart();
         }
     }
 

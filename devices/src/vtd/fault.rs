@@ -230,29 +230,18 @@ pub struct Recorder {
     next: u8,
     fri: u8,
     overflow: bool,
-    width: u32,
-    compress: bool,
 }
 
 impl Recorder {
     /// Empty registers.
-    pub fn new(config: &Config) -> Self {
-        Self {
-            records: [Frcd::ZERO; RECORDS],
-            next: 0,
-            fri: 0,
-            overflow: false,
-            width: config.address_width.bits(),
-            compress: config.compress_faults,
-        }
-    }
+    pub const RESET: Self = Self { records: [Frcd::ZERO; RECORDS], next: 0, fri: 0, overflow: false };
 
     /// Records a fault if there is room.
-    pub fn record(&mut self, fault: Fault) -> Fate {
+    pub fn record(&mut self, fault: Fault, config: &Config) -> Fate {
         if self.overflow {
             return Fate::Overflow;
         }
-        if self.compress && self.records.iter().any(|r| r.f() && r.sid() == fault.source.0) {
+        if config.compress_faults && self.records.iter().any(|r| r.f() && r.sid() == fault.source.0) {
             return Fate::Compressed;
         }
         let first = !self.pending();
@@ -261,7 +250,7 @@ impl Recorder {
             self.overflow = true;
             return Fate::Overflow;
         }
-        self.records[place] = fault.record(self.width);
+        self.records[place] = fault.record(config.address_width.bits());
         if first {
             // Below RECORDS.
             self.fri = place as u8;

@@ -3,6 +3,7 @@
 //! Posted format is not there: CAP.PI = 0, so IM = 1 in an entry is reserved.
 
 use super::regs::Irta;
+use super::tables::beyond_host_width;
 use crate::addr::{Pa, SourceId};
 use crate::register;
 
@@ -91,12 +92,11 @@ pub fn decode_request(address: u64, data: u32) -> Result<Format, Reason> {
 /// Where the entry of `index` lies.
 ///
 /// # Errors
-/// [`Reason::InterruptIndex`] beyond the table.
+/// [`Reason::InterruptIndex`] beyond the table, and for a table beyond the host's address width.
 pub fn entry_address(irta: Irta, index: u32) -> Result<Pa, Reason> {
-    if index >= 2 << irta.s() {
-        return Err(Reason::InterruptIndex);
-    }
-    Pa(irta.irta() << 12).checked_add(u64::from(index) * 16).ok_or(Reason::InterruptTableAccess)
+    let entry = (irta.irta() << 12).checked_add(u64::from(index) * 16);
+    let entry = entry.filter(|at| index < 2 << irta.s() && !beyond_host_width(*at));
+    entry.map(Pa).ok_or(Reason::InterruptIndex)
 }
 
 /// Checks an entry and makes the message that it stands for. `None` as `source` is a requester

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::capability::HOST_ADDRESS_WIDTH;
 use super::invalidation::{ContextScope, InterruptScope, IotlbScope};
 use super::regs::{Cap, Ecap, Iqa, Iqercd, Iqh, Iqt};
 use crate::addr::{Pa, SourceId};
@@ -177,7 +178,9 @@ pub fn decode([low, high, upper @ ..]: [u64; 4], cap: Cap, ecap: Ecap) -> Result
         5 => {
             check(Wait::RESERVED)?;
             let d = Wait::from_raw(words);
-            let status = d.sw().then_some((Pa(d.status_address() << 2), d.status_data()));
+            // Address bits beyond the host's width are ignored.
+            let at = (d.status_address() << 2) & ((1 << HOST_ADDRESS_WIDTH) - 1);
+            let status = d.sw().then_some((Pa(at), d.status_data()));
             Ok(Descriptor::Wait { status, interrupt: d.interrupt() })
         }
         _ => Err(QueueError::InvalidType),
@@ -222,7 +225,7 @@ pub fn iotlb_scope(
 }
 
 /// The queue's registers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Queue {
     iqh: Iqh,
     iqt: Iqt,
@@ -232,6 +235,10 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// Empty, at address 0.
+    pub const RESET: Self =
+        Self { iqh: Iqh::ZERO, iqt: Iqt::ZERO, iqa: Iqa::ZERO, iqercd: Iqercd::ZERO, error: false };
+
     /// IQH_REG.
     pub fn iqh(&self) -> Iqh {
         self.iqh

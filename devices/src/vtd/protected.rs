@@ -10,7 +10,7 @@ const BELOW: u64 = (1 << 21) - 1;
 
 /// The registers. Base and limit take effect when EPM is set; software may not change them while
 /// PRS = 1, and what it writes then waits for the next time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protected {
     pub(super) pmen: Pmen,
     pub(super) low_base: ProtectedLow,
@@ -20,6 +20,15 @@ pub struct Protected {
 }
 
 impl Protected {
+    /// No region, not enabled.
+    pub const RESET: Self = Self {
+        pmen: Pmen::ZERO,
+        low_base: ProtectedLow::ZERO,
+        low_limit: ProtectedLow::ZERO,
+        high_base: ProtectedHigh::ZERO,
+        high_limit: ProtectedHigh::ZERO,
+    };
+
     /// Software wrote PMEN. Returns the regions now in force, if that changed.
     pub fn enable(&mut self, value: u32) -> Option<Option<[ProtectedRange; 2]>> {
         let before = self.pmen.epm();

@@ -58,7 +58,9 @@ impl FromStr for IommuSpec {
 }
 
 fn address_width(value: &str) -> Result<AddressWidth, ConfigError> {
-    value.parse().ok().and_then(AddressWidth::from_bits).ok_or_else(|| ConfigError::Value {
+    // A sign would parse as well.
+    let bits = value.parse().ok().filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()));
+    bits.and_then(AddressWidth::from_bits).ok_or_else(|| ConfigError::Value {
         key: "aw-bits",
         value: value.to_owned(),
         expected: "39, 48 or 57",

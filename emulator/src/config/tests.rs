@@ -110,6 +110,7 @@ fn iommus() {
         ("vtd,cache=off", "unknown IOMMU 'vtd'; known: vtd-legacy, vtd-legacy-cm"),
         ("vtd-legacy,cache=big", "cache=big is not valid: expected retain, tiny, adversarial or off"),
         ("vtd-legacy,aw-bits=40", "aw-bits=40 is not valid: expected 39, 48 or 57"),
+        ("vtd-legacy,aw-bits=+48", "aw-bits=+48 is not valid: expected 39, 48 or 57"),
         ("vtd-legacy,intremap=yes", "intremap=yes is not valid: expected on or off"),
         ("vtd-legacy,compress-faults=1", "compress-faults=1 is not valid: expected on or off"),
         (

@@ -14,7 +14,8 @@
 //! [`KvmError::CannotRun`]; and where the probe saw emulation, CPUID offers only what an emulator
 //! runs (see `cpuid`).
 //!
-//! Invariants: `unsafe` is in `sys` only. No run outlasts its limit, whatever the guest does. The
+//! Invariants: `unsafe` is in `sys` only. No guest outlasts its limit, whatever it does; a console or a
+//! trace that nobody reads can hold up the end of a run, as it holds up any writer. The
 //! platform is given back however the run ended.
 
 mod board;

@@ -116,7 +116,9 @@ impl Machine {
             return Piece::Ram(usize::try_from(ram).map_or(left, |ram| ram.min(left)));
         }
         if left <= WIDEST {
-            return Piece::Device(left);
+            // A device's part ends where RAM begins.
+            let is_ram = |ahead: &usize| self.phys.resolve(Pa(at.wrapping_add(*ahead as u64))).is_some();
+            return Piece::Device((1..left).find(is_ram).unwrap_or(left));
         }
         // The largest power of two that divides the address; all of them divide address 0.
         let aligned = 1 << at.trailing_zeros().min(WIDEST.ilog2());

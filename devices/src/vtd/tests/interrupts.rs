@@ -82,6 +82,17 @@ fn every_reason_leaves_its_raw_record() {
         ("21h", 6, none, 0xfee0_0010 | 128 << 5, 0, [128 << 48, 0x8000_0021_0000_0018]),
         // 17 bits: FFFFh + 1 does not wrap to 0; the record keeps 16.
         ("21h wide", 15, none, 0xfeef_fffc, 1, [0, 0x8000_0021_0000_0018]),
+        (
+            "21h HAW",
+            7,
+            |r| {
+                r.w64(IRTA, 1 << 48 | 7);
+                r.w32(GCMD, QIE | IRE | SIRTP)
+            },
+            REQUEST,
+            0,
+            [5 << 48, 0x8000_0021_0000_0018],
+        ),
         ("22h", 7, none, REQUEST, 0, [5 << 48, 0x8000_0022_0000_0018]),
         (
             "23h",

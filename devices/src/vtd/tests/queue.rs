@@ -23,12 +23,13 @@ fn waits_write_status_and_raise_the_event() {
     assert_eq!((rig.messages.clone(), rig.r32(ICS)), (vec![(0xfee0_0000, 0x51)], 1));
     rig.submit(&[[0x15, 0]]);
     assert_eq!(rig.messages.len(), 1, "IWC was set already");
+    rig.w32(0xac, 0x0001_0200);
     rig.w32(ICS, 0);
     assert_eq!(rig.r32(ICS), 1);
     rig.w32(ICS, 1);
     assert_eq!(rig.r32(ICS), 0);
     rig.submit(&[[0x75 | 9 << 32, STATUS]]);
-    assert_eq!((rig.messages.len(), rig.get(STATUS)), (2, 9), "fence, status and interrupt together");
+    assert_eq!((rig.messages[1], rig.get(STATUS)), ((0x0001_0200_fee0_0000, 0x51), 9), "64-bit address");
     // A pure fence ignores its status data.
     rig.submit(&[[0x45 | 5 << 32, 0]]);
     assert_eq!((rig.get(STATUS), rig.r64(IQH), rig.r32(FSTS)), (9, 0x50, 0));
@@ -235,4 +236,30 @@ fn an_error_event_needs_a_quiet_group() {
     assert_eq!(rig.messages.len(), 1);
     rig.submit(&[[0, 0]]);
     assert_eq!((rig.r32(FSTS), rig.messages.len()), (0x12, 1), "a fault was pending: no new event");
+}
+
+#[test]
+fn a_backlog_asks_for_one_event_only() {
+    let mut rig = Rig::legacy();
+    for n in 0..2000u64 {
+        rig.set(0x10_0000 + n * 16, 0x25 | (n + 1) << 32);
+        rig.set(0x10_0000 + n * 16 + 8, STATUS);
+    }
+    rig.w64(IQA, 0x10_0003);
+    rig.w32(GCMD, QIE);
+    for _ in 0..3 {
+        rig.unit.write(IQT, &(2000u64 << 4).to_le_bytes(), &mut rig.fx);
+    }
+    let events = rig.fx.take();
+    assert_eq!(events.len(), 1, "{events:?}");
+    events.into_iter().for_each(|event| rig.fx.push(event));
+    rig.deliver();
+    assert_eq!((rig.get(STATUS), rig.r64(IQH)), (2000, 2000 << 4));
+}
+
+#[test]
+fn status_address_bits_beyond_the_host_width_are_ignored() {
+    let mut rig = rig();
+    rig.submit(&[[0x25 | 3 << 32, STATUS | 0xffff << 48]]);
+    assert_eq!((rig.get(STATUS), rig.r32(FSTS)), (3, 0));
 }

@@ -126,8 +126,9 @@ fn fault_event_is_sent_once_and_held_while_masked() {
     rig.read(0x1000, &mut [0; 4]);
     assert_eq!((rig.messages.len(), rig.r32(FECTL)), (0, 0xc000_0000), "masked: pending");
     rig.w32(FECTL, 0);
-    assert_eq!(rig.messages, [], "the upper address leads past the window, into nowhere");
+    assert_eq!(rig.messages, [(0x100_fee0_3000, 0x4031)], "with the upper part of the destination");
     assert_eq!(rig.r32(FECTL), 0);
+    rig.messages.clear();
 
     rig.w32(0x44, 0);
     rig.read(0x1000, &mut [0; 4]);
@@ -231,4 +232,22 @@ fn a_reset_unit_is_a_new_one() {
         }
     }
     assert_eq!(now, then);
+}
+
+#[test]
+fn several_bits_of_one_command_take_effect_queue_and_root_first() {
+    let mut rig = Rig::legacy();
+    rig.w64(RTADDR, ROOT);
+    rig.w64(IQA, QUEUE);
+    rig.set(QUEUE, 0x25 | (7 << 32));
+    rig.set(QUEUE + 8, STATUS);
+    rig.unit.write(IQT, &0x10u64.to_le_bytes(), &mut rig.fx);
+    rig.w32(GCMD, SRTP | QIE | TE);
+    assert_eq!((rig.r32(GSTS), rig.get(STATUS)), (SRTP | QIE | TE, 7));
+    // An invalid queue is seen before translation is.
+    let mut rig = Rig::legacy();
+    rig.w64(IQA, 0x1000_0000);
+    rig.unit.write(IQT, &0x10u64.to_le_bytes(), &mut rig.fx);
+    rig.w32(GCMD, SRTP | QIE | TE);
+    assert_eq!((rig.r32(GSTS), rig.r32(FSTS)), (SRTP | QIE | TE, 0x10));
 }

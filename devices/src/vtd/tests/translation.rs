@@ -234,3 +234,29 @@ fn a_restored_unit_has_the_same_stale_entries() {
     rig.submit(&[[0x12, 0]]);
     assert_eq!(reached(&mut rig, IOVA), PAGE + 0x1000);
 }
+
+#[test]
+fn a_page_that_ram_covers_in_part_is_looked_up_each_time() {
+    let mem =
+        PhysMem::anonymous(&[(Pa(0), 0x20_1000), (Pa(0x20_1000), 0x1000), (Pa(0x30_0000), 0x1000)]).unwrap();
+    // RAM that ends inside a page: only a memory of odd size has it.
+    let odd = PhysMem::anonymous(&[(Pa(0), 0x80_0800)]).unwrap();
+    assert_eq!(mem.resolve(Pa(0x20_0000)).map(|(_, left)| left), Some(0x1000));
+    let unit = Unit::new(config(AddressWidth::Bits48, Policy::Retain), odd.clone());
+    let mut rig = Rig {
+        port: port(SOURCE, &odd, &unit),
+        unit,
+        mem: odd,
+        fx: Effects::new(Time(0), true),
+        messages: Vec::new(),
+        stale: Vec::new(),
+    };
+    rig.map(2, IOVA, 1, 0x80_0000 | 3);
+    rig.set(ROOT, CONTEXT | 1);
+    rig.set_context(table(4) | 1, 0x702);
+    rig.enable();
+    for _ in 0..2 {
+        assert_eq!(rig.write(IOVA + 0x7f8, &[1; 8]), Outcome::Done);
+        assert_ne!(rig.write(IOVA + 0x800, &[1; 8]), Outcome::Done, "no RAM, no completer");
+    }
+}

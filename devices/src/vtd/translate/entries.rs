@@ -23,6 +23,7 @@ const NO_HANDLE: u64 = u64::MAX;
 const PAGE_BITS: u64 = ((1 << 52) - 1) & !0xfff;
 
 impl IotlbEntry {
+    #[inline]
     pub fn lookup(iotlb: &Cache<2>, source: SourceId, address: Iova) -> Option<Self> {
         let page = address.0 / PAGE_SIZE;
         let data = iotlb.lookup(Self::place(page), Self::key(source, page)?)?;

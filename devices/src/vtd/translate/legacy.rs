@@ -43,7 +43,8 @@ impl Translator {
             self.permit(t, cached.rights).map_err(|reason| Blocked { reason, fpd: cached.fpd })?;
             return Ok(found(t, cached.page, cached.handle, true, fx));
         }
-        let (ticket, structures) = (self.iotlb.ticket(), self.structures.ticket());
+        let ticket = self.iotlb.ticket();
+        let structures = (self.structures.sets() > 0).then(|| self.structures.ticket());
         let context = self.context(t, source, mode, fx)?;
         let blocked = |reason| Blocked { reason, fpd: context.fpd };
         if t.kind == Kind::Translated {
@@ -57,14 +58,15 @@ impl Translator {
             Translation::SecondStage { root, width } => (root, width),
         };
         let Mapping { page, rights } = self
-            .second_stage(t.address, root, width, Some((context.domain, structures)), fx)
+            .second_stage(t.address, root, width, structures.map(|ticket| (context.domain, ticket)), fx)
             .map_err(blocked)?;
         let handle = self.mem.resolve(page).and_then(|(handle, left)| (left >= PAGE_SIZE).then_some(handle));
         let Context { domain, fpd, .. } = context;
         let entry = IotlbEntry { page, handle, rights, fpd, domain };
         let permitted = self.permit(t, rights);
-        // With caching mode, missing rights may be cached as well [VT-d 6.2.4.1].
-        if permitted.is_err() && self.cap.cm() {
+        // With caching mode, missing rights may be cached as well [VT-d 6.2.4.1]; an output in the
+        // interrupt range may not, for it is looked at on the way in only.
+        if permitted.is_err() && self.cap.cm() && !is_message(page.0) {
             entry.insert(&self.iotlb, ticket, source, t.address);
         }
         permitted.map_err(blocked)?;

@@ -1,7 +1,7 @@
 //! The half that bus masters meet: the latched root, the caches and the walk [VT-d 3.4, 6.2].
 //!
-//! Invariants: `&self` everywhere; a hit in the IOTLB touches neither the tables nor memory; no
-//! lock and no allocation on any path. Whatever a walk caches was read after the last invalidation,
+//! Invariants: `&self` everywhere; a hit in the IOTLB touches neither the tables nor memory, takes no
+//! lock and allocates nothing. Whatever a walk caches was read after the last invalidation,
 //! and an invalidation returns only when no DMA uses what it dropped (see [`crate::fabric::guard`]).
 
 mod back_end;

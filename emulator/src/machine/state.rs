@@ -107,9 +107,29 @@ impl Machine {
     ///
     /// # Errors
     /// [`RestoreError`] where the state is not one of a machine like this.
-    pub fn restore(&mut self, state: MachineState) -> Result<(), RestoreError> {
+    pub fn restore(&mut self, mut state: MachineState) -> Result<(), RestoreError> {
+        self.check_origin(&state)?;
+        let pages = std::mem::take(&mut state.ram)
+            .into_iter()
+            .map(|Page { address, bytes }| match STANDARD.decode(bytes) {
+                Ok(bytes) if self.is_ram(address, bytes.len()) => Ok((address, bytes)),
+                Ok(_) => Err(ForeignPage(address).into()),
+                Err(source) => Err(RestoreError::Damaged { address, source }),
+            })
+            .collect::<Result<Vec<_>, RestoreError>>()?;
+        self.restore_devices(state)?;
+        Ok(self.phys.restore_pages(&pages)?)
+    }
+
+    /// As [`Self::restore`] for everything but RAM, which stays as it is: for a caller that knows
+    /// which pages to put back, and does it often.
+    ///
+    /// # Errors
+    /// As [`Self::restore`].
+    pub fn restore_devices(&mut self, state: MachineState) -> Result<(), RestoreError> {
+        self.check_origin(&state)?;
         let MachineState {
-            config,
+            config: _,
             now,
             events,
             interrupts,
@@ -122,19 +142,8 @@ impl Machine {
             rtc,
             fw_cfg,
             debug_exit,
-            ram,
+            ram: _,
         } = state;
-        if config != self.config || vtd.is_some() != self.vtd.is_some() {
-            return Err(RestoreError::OtherMachine);
-        }
-        let pages = ram
-            .into_iter()
-            .map(|Page { address, bytes }| match STANDARD.decode(bytes) {
-                Ok(bytes) if self.is_ram(address, bytes.len()) => Ok((address, bytes)),
-                Ok(_) => Err(ForeignPage(address).into()),
-                Err(source) => Err(RestoreError::Damaged { address, source }),
-            })
-            .collect::<Result<Vec<_>, RestoreError>>()?;
         // The host may refuse a damaged state half way, so what it was is kept.
         let before = self.pci.save();
         if let Err(error) = self.pci.restore(pci) {
@@ -142,7 +151,6 @@ impl Machine {
             debug_assert!(undone.is_ok(), "a state fits the host that saved it");
             return Err(error.into());
         }
-        self.phys.restore_pages(&pages)?;
         self.now = now;
         self.events.restore(events);
         self.interrupts = interrupts;
@@ -159,6 +167,11 @@ impl Machine {
         self.fw_cfg.restore(fw_cfg);
         self.debug_exit.restore(debug_exit);
         Ok(())
+    }
+
+    fn check_origin(&self, state: &MachineState) -> Result<(), RestoreError> {
+        let same = state.config == self.config && state.vtd.is_some() == self.vtd.is_some();
+        if same { Ok(()) } else { Err(RestoreError::OtherMachine) }
     }
 
     fn is_ram(&self, address: Pa, len: usize) -> bool {

@@ -21,7 +21,7 @@ pub struct MachineState {
     now: Time,
     events: events::State,
     interrupts: Vec<Interrupt>,
-    vtd: Option<vtd::State>,
+    units: Vec<vtd::State>,
     pci: pci::State,
     ioapic: ioapic::State,
     pic: pic::State,
@@ -72,7 +72,8 @@ impl Machine {
             now,
             events,
             interrupts,
-            vtd,
+            units,
+            served: _,
             pci,
             ioapic,
             pic,
@@ -90,7 +91,7 @@ impl Machine {
             now: *now,
             events: events.save(),
             interrupts: interrupts.clone(),
-            vtd: vtd.as_ref().map(vtd::Unit::save),
+            units: units.iter().map(|remapper| remapper.unit.save()).collect(),
             pci: pci.save(),
             ioapic: ioapic.save(),
             pic: pic.save(),
@@ -113,7 +114,7 @@ impl Machine {
             now,
             events,
             interrupts,
-            vtd,
+            units,
             pci,
             ioapic,
             pic,
@@ -124,7 +125,7 @@ impl Machine {
             debug_exit,
             ram,
         } = state;
-        if config != self.config || vtd.is_some() != self.vtd.is_some() {
+        if config != self.config || units.len() != self.units.len() {
             return Err(RestoreError::OtherMachine);
         }
         let pages = ram
@@ -146,8 +147,8 @@ impl Machine {
         self.now = now;
         self.events.restore(events);
         self.interrupts = interrupts;
-        if let (Some(unit), Some(state)) = (&mut self.vtd, vtd) {
-            unit.restore(state);
+        for (remapper, state) in self.units.iter_mut().zip(units) {
+            remapper.unit.restore(state);
         }
         self.ioapic.restore(ioapic);
         self.pic.restore(pic);

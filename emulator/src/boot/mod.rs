@@ -9,6 +9,7 @@ use firmware::boot::{self, BootConfig};
 use firmware::multiboot::{self, Module, MultibootConfig};
 use thiserror::Error;
 
+use crate::config::Reserved;
 use crate::machine::{Machine, layout};
 
 /// A guest to start.
@@ -58,7 +59,9 @@ pub fn write_tables(machine: &Machine) -> Result<(), AcpiError> {
 pub fn start(machine: &Machine, guest: Guest<'_>) -> Result<BootState, StartError> {
     let Guest { image, name, command_line, modules } = guest;
     let memory = machine.memory();
-    let reserved = &[layout::ECAM_BASE..=layout::ECAM_BASE + (layout::ECAM_SIZE - 1)];
+    let ecam = layout::ECAM_BASE..=layout::ECAM_BASE + (layout::ECAM_SIZE - 1);
+    let promised = machine.config().iommus.iter().filter_map(|iommu| iommu.reserved.as_ref());
+    let reserved: &Vec<_> = &promised.map(Reserved::range).chain([ecam]).collect();
     let state = if multiboot::has_header(image) {
         let command_line = format!("{name} {command_line}");
         let command_line = command_line.trim_end();

@@ -83,7 +83,7 @@ impl Demo {
 fn config() -> Result<MachineConfig, Failure> {
     let devices = DEVICES.iter().map(|device| device.parse()).collect::<Result<_, _>>();
     Ok(MachineConfig {
-        iommu: Some(IOMMU.parse().or_exit(Exit::Usage)?),
+        iommus: vec![IOMMU.parse().or_exit(Exit::Usage)?],
         memory: MEMORY.parse().or_exit(Exit::Usage)?,
         devices: devices.or_exit(Exit::Usage)?,
         ..MachineConfig::default()

@@ -10,23 +10,25 @@ mod placement;
 mod size;
 #[cfg(test)]
 mod tests;
+mod units;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use board::{MachineKind, MachineSpec};
 pub use device::{DeviceKind, DeviceSpec, SlotAddress};
-pub use iommu::IommuSpec;
+pub use iommu::{IommuSpec, Reserved};
 pub use placement::{Placed, ROOT_BUS, place};
 pub use size::MemorySize;
+pub use units::UnitLayout;
 
 /// A machine as asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineConfig {
     /// Which board.
     pub machine: MachineSpec,
-    /// Its IOMMU, if it has one.
-    pub iommu: Option<IommuSpec>,
+    /// Its IOMMUs: the remapping units, in the order of their numbers.
+    pub iommus: Vec<IommuSpec>,
     /// Size of RAM.
     pub memory: MemorySize,
     /// PCI devices, in the order in which slots are given out.
@@ -121,6 +123,39 @@ pub enum ConfigError {
     /// Two root ports of one name.
     #[error("two root ports are called '{0}'; give each its own id=")]
     SameName(String),
+    /// More units than a machine can have.
+    #[error("{count} IOMMUs are too many; a machine has at most {max}")]
+    Units {
+        /// How many were asked for.
+        count: usize,
+        /// How many there can be.
+        max: usize,
+    },
+    /// Two units at one address.
+    #[error("two IOMMUs have their registers at {0:#x}; give one of them another base=")]
+    SameBase(u64),
+    /// A unit that would take all functions that are left, and is not the last.
+    #[error(
+        "IOMMU {0} has no devices=, so it takes all that no other names, and must be the last; name its devices, or put \
+         it last"
+    )]
+    RestNotLast(usize),
+    /// A function behind two units.
+    #[error("00:{0} is named more than once in devices=; a function is behind one IOMMU")]
+    TwoUnits(SlotAddress),
+    /// A function that bus 0 does not have.
+    #[error(
+        "{key}=00:{at} names no function of this machine; on bus 00 are: {known}; of what is behind a root port, name the \
+         port"
+    )]
+    NoFunction {
+        /// The option.
+        key: &'static str,
+        /// The function.
+        at: SlotAddress,
+        /// Those there are.
+        known: String,
+    },
     /// The PCI host refuses a place.
     #[error(transparent)]
     Pci(#[from] devices::pci::AddError),

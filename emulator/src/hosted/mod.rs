@@ -215,8 +215,12 @@ impl Hw for Hosted<'_> {
     }
 
     fn ram(&self) -> Range {
-        let low = layout::ram(self.machine.config().memory.bytes())[0].1;
-        Range { start: RAM_FIRST, last: low - 1 }
+        let config = self.machine.config();
+        let low = layout::ram(config.memory.bytes())[0].1;
+        let reserved = config.iommus.iter().filter_map(|iommu| iommu.reserved.as_ref());
+        // As on bare metal, where the memory map leaves it out; it lies above the first address.
+        let end = reserved.map(|reserved| reserved.first).fold(low, u64::min);
+        Range { start: RAM_FIRST, last: end - 1 }
     }
 
     fn command_line(&self) -> &str {

@@ -185,7 +185,7 @@ fn a_whole_machine_is_a_platform() {
         return;
     }
     let config = MachineConfig {
-        iommu: Some("vtd-legacy".parse().unwrap()),
+        iommus: vec!["vtd-legacy".parse().unwrap()],
         memory: "4M".parse().unwrap(),
         ..Default::default()
     };

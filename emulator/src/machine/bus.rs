@@ -6,7 +6,7 @@ use devices::pic;
 use devices::trace::TraceEvent;
 use devices::vtd;
 
-use super::{Machine, VTD, layout};
+use super::{Machine, Remapper, layout};
 use crate::legacy::{DebugExit, FwCfg};
 
 /// Bytes of the widest access that reaches a model.
@@ -87,13 +87,13 @@ impl Machine {
 
     fn device_read(&mut self, address: u64, data: &mut [u8]) {
         let mut fx = self.effects();
-        match (Window::of(address), &mut self.vtd) {
-            (Window::Vtd(offset), Some(unit)) => {
-                fx.set_device(VTD);
+        match Window::of(address, &mut self.units) {
+            Window::Unit(Remapper { unit, device, .. }, offset) => {
+                fx.set_device(*device);
                 unit.read(offset, data, &mut fx);
             }
-            (Window::IoApic(offset), _) => self.ioapic.read(offset, data, &mut fx),
-            (Window::Ecam(offset), _) => self.pci.ecam_read(offset, data),
+            Window::IoApic(offset) => self.ioapic.read(offset, data, &mut fx),
+            Window::Ecam(offset) => self.pci.ecam_read(offset, data),
             _ if self.pci.mmio_read(address, data, &mut fx) => {}
             _ => {
                 data.fill(0xff);
@@ -105,17 +105,17 @@ impl Machine {
 
     fn device_write(&mut self, address: u64, data: &[u8]) {
         let mut fx = self.effects();
-        match (Window::of(address), &mut self.vtd) {
-            (Window::Vtd(offset), Some(unit)) => {
-                fx.set_device(VTD);
+        match Window::of(address, &mut self.units) {
+            Window::Unit(Remapper { unit, device, .. }, offset) => {
+                fx.set_device(*device);
                 unit.write(offset, data, &mut fx);
                 self.routes.touch();
             }
-            (Window::IoApic(offset), _) => {
+            Window::IoApic(offset) => {
                 self.ioapic.write(offset, data, &mut fx);
                 self.routes.touch();
             }
-            (Window::Ecam(offset), _) => self.pci.ecam_write(offset, data, &mut fx),
+            Window::Ecam(offset) => self.pci.ecam_write(offset, data, &mut fx),
             _ if self.pci.mmio_write(address, data, &mut fx) => {}
             _ => fx.trace(|| unclaimed("memory", address, data.len(), true)),
         }
@@ -144,18 +144,19 @@ enum Piece {
 }
 
 /// What is at fixed addresses outside RAM, with the offset in it.
-enum Window {
-    Vtd(u64),
+enum Window<'a> {
+    Unit(&'a mut Remapper, u64),
     IoApic(u64),
     Ecam(u64),
     Other,
 }
 
-impl Window {
-    fn of(address: u64) -> Self {
+impl<'a> Window<'a> {
+    fn of(address: u64, units: &'a mut [Remapper]) -> Self {
         let offset = |first: u64, size: u64| address.checked_sub(first).filter(|offset| *offset < size);
-        if let Some(offset) = offset(layout::VTD_BASE, vtd::REGISTERS_SIZE) {
-            Self::Vtd(offset)
+        let unit = |remapper: &'a mut Remapper| Some((offset(remapper.base, vtd::REGISTERS_SIZE)?, remapper));
+        if let Some((offset, remapper)) = units.iter_mut().find_map(unit) {
+            Self::Unit(remapper, offset)
         } else if let Some(offset) = offset(layout::IOAPIC_BASE, ioapic::REGISTERS_SIZE) {
             Self::IoApic(offset)
         } else if let Some(offset) = offset(layout::ECAM_BASE, layout::ECAM_SIZE) {

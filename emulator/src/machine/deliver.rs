@@ -5,7 +5,7 @@ use devices::trace::TraceEvent;
 use serde::{Deserialize, Serialize};
 
 use super::lines::Input;
-use super::{Machine, VTD};
+use super::{Machine, Remapper};
 
 /// Data bit of a message: level triggered [SDM 11.11.2].
 const LEVEL: u32 = 1 << 15;
@@ -71,13 +71,13 @@ impl Machine {
                     self.message(address, data, fx);
                 }
             }
-            Effect::Fault(fault) => {
-                if let Some(unit) = &mut self.vtd {
-                    fx.set_device(VTD);
+            Effect::Fault { unit, fault } => {
+                if let Some(Remapper { unit, device, .. }) = self.units.get_mut(unit.index()) {
+                    fx.set_device(*device);
                     unit.fault(fault, fx);
                 }
             }
-            Effect::Stale(stale) => fx.trace(|| TraceEvent::Stale { unit: "vtd", stale }),
+            Effect::Stale { unit, stale } => fx.trace(|| TraceEvent::Stale { unit: unit.name(), stale }),
             Effect::Line { line, asserted } => {
                 fx.trace(|| TraceEvent::Line { line, asserted });
                 self.interrupts.push(Interrupt::Line { line, asserted });

@@ -1,12 +1,13 @@
 //! The machine as its firmware tables describe it.
 
-use devices::pci::{Bus, FunctionInfo, FunctionKind, Pin, gsi};
+use devices::pci::{Bus, FunctionInfo, FunctionKind, Pin, Placement, gsi};
 use devices::{ioapic, vtd};
 use firmware::acpi::{
-    DeviceScope, Dmar, Drhd, IntxRoute, IoApic, MachineDescription, PathStep, PciRoot, ScopeKind,
+    DeviceScope, Dmar, Drhd, IntxRoute, IoApic, MachineDescription, PathStep, PciRoot, Rmrr, ScopeKind,
 };
 
 use super::{Machine, layout};
+use crate::config::SlotAddress;
 
 /// The I/O APIC's id in the tables.
 const IOAPIC_ID: u8 = 0;
@@ -16,7 +17,7 @@ const PROCESSOR: u32 = 0;
 impl Machine {
     /// What an operating system is to know of the machine.
     ///
-    /// A remapping unit's scopes name the I/O APIC and, on bus 0, each function and each root port
+    /// The remapping units' scopes name the I/O APIC and, on bus 0, each function and each root port
     /// with all behind it, so that nothing is left to INCLUDE_PCI_ALL. There are no power-management
     /// ports, which makes the machine hardware-reduced.
     pub fn description(&self) -> MachineDescription {
@@ -35,27 +36,46 @@ impl Machine {
                 io: vec![0..=0xcf7, 0xd00..=0xffff],
                 intx: routes(),
             },
-            dmar: self.config.iommu.as_ref().map(|iommu| self.dmar(&iommu.unit)),
+            dmar: self.dmar(),
         }
     }
 
-    fn dmar(&self, config: &vtd::Config) -> Dmar {
-        let mut scopes = vec![ioapic_scope()];
-        scopes.extend(self.pci.functions().filter_map(|function| pci_scope(&function)));
-        Dmar {
+    fn dmar(&self) -> Option<Dmar> {
+        let iommus = &self.config.iommus;
+        let scope = |bdf: SlotAddress| {
+            let at = |function: &FunctionInfo<'_>| {
+                let Placement { bus, device, function } = function.placement;
+                bus == Bus::Root && SlotAddress { device, function } == bdf
+            };
+            pci_scope(&self.pci.functions().find(at)?)
+        };
+        let reserved = iommus.iter().filter_map(|iommu| iommu.reserved.as_ref()).map(|reserved| Rmrr {
+            segment: 0,
+            range: reserved.range(),
+            scopes: reserved.devices.iter().filter_map(|at| scope(*at)).collect(),
+        });
+        let dmar = Dmar {
             // 48.
             host_address_width: vtd::capability::HOST_ADDRESS_WIDTH as u8,
-            interrupt_remapping: config.interrupt_remapping,
+            // The flag is the platform's: an operating system that reads it remaps at every unit.
+            interrupt_remapping: iommus.iter().all(|iommu| iommu.unit.interrupt_remapping),
             x2apic_opt_out: false,
-            units: vec![Drhd {
-                segment: 0,
-                base: layout::VTD_BASE,
-                log2_pages: 0,
-                include_pci_all: false,
-                scopes,
-            }],
-            reserved: Vec::new(),
-        }
+            units: (0..).zip(&self.units).map(|(index, remapper)| self.drhd(index, remapper.base)).collect(),
+            reserved: reserved.collect(),
+        };
+        (!self.units.is_empty()).then_some(dmar)
+    }
+
+    fn drhd(&self, index: usize, base: u64) -> Drhd {
+        let owned = |function: &FunctionInfo<'_>| {
+            let Placement { bus, device, function } = function.placement;
+            bus == Bus::Root && self.served.owner(None, SlotAddress { device, function }) == Some(index)
+        };
+        let ioapic = (self.served.ioapic() == Some(index)).then(ioapic_scope);
+        let functions = self.pci.functions().filter(owned);
+        let functions = functions.filter_map(|function| pci_scope(&function));
+        let scopes = ioapic.into_iter().chain(functions).collect();
+        Drhd { segment: 0, base, log2_pages: 0, include_pci_all: false, scopes }
     }
 }
 

@@ -12,8 +12,11 @@ pub const ECAM_SIZE: u64 = 256 << 20;
 pub const PCI_HOLE_FIRST: u64 = 0xc000_0000;
 /// Last address for the memory BARs of PCI functions.
 pub const PCI_HOLE_LAST: u64 = 0xfebf_ffff;
-/// First register of the VT-d remapping unit.
+/// First register of the first VT-d remapping unit; unless told otherwise, the others follow.
 pub const VTD_BASE: u64 = 0xfed9_0000;
+/// First address that a unit's registers may have, and that of the last page: what lies between is
+/// no other device's.
+pub const VTD_BASES: std::ops::RangeInclusive<u64> = 0xfed8_0000..=0xfedf_f000;
 /// First register of the I/O APIC.
 pub const IOAPIC_BASE: u64 = 0xfec0_0000;
 /// First of the eight ports of the serial port COM1.

@@ -22,11 +22,8 @@ mod state;
 mod tests;
 mod time;
 
-use std::sync::Arc;
-
 use devices::addr::Pa;
 use devices::events::{DeviceId, EventQueue, Time};
-use devices::fabric::{Direct, Translate};
 use devices::ioapic::{self, IoApic};
 use devices::mem::{MemError, PhysMem};
 use devices::pci::Host;
@@ -34,7 +31,7 @@ use devices::pic::Pic;
 use devices::vtd;
 use vm_memory::{GuestAddress, GuestMemoryMmap};
 
-use crate::config::{ConfigError, MachineConfig};
+use crate::config::{ConfigError, MachineConfig, UnitLayout, place};
 use crate::legacy::{DebugExit, FwCfg, Rtc, Serial};
 use crate::trace::Sink;
 pub use deliver::Interrupt;
@@ -42,10 +39,19 @@ use lines::Lines;
 use routes::Routes;
 pub use state::{MachineState, RestoreError};
 
-/// The remapping unit's number in the event queue.
-const VTD: DeviceId = DeviceId(1);
+/// The first remapping unit's number in the event queue; the others follow.
+const FIRST_UNIT: u32 = 1;
 /// Processors that a machine is driven by, at most.
 const PROCESSORS: u16 = 1;
+
+/// A remapping unit in its place.
+struct Remapper {
+    /// First register.
+    base: u64,
+    /// Its number in the event queue.
+    device: DeviceId,
+    unit: vtd::Unit,
+}
 
 /// A machine at rest between two calls of its driver.
 pub struct Machine {
@@ -55,7 +61,9 @@ pub struct Machine {
     now: Time,
     events: EventQueue,
     interrupts: Vec<Interrupt>,
-    vtd: Option<vtd::Unit>,
+    units: Vec<Remapper>,
+    /// Which unit serves whom.
+    served: UnitLayout,
     pci: Host,
     ioapic: IoApic,
     pic: Pic,
@@ -77,21 +85,21 @@ impl Machine {
         let ranges = layout::ram(config.memory.bytes());
         let memory = allocate(&ranges)?;
         let phys = PhysMem::from_guest_memory(&memory)?;
-        let vtd = config.iommu.as_ref().map(|iommu| {
-            vtd::Unit::new(vtd::Config { seed: config.seed, ..iommu.unit.clone() }, phys.clone())
-        });
-        let iommu =
-            vtd.as_ref().map_or_else(|| Arc::new(Direct) as Arc<dyn Translate>, vtd::Unit::translator);
-        let pci = assembly::build(&config.devices, &phys, &iommu)?;
+        let placed = place(&config.devices)?;
+        let served = UnitLayout::new(&config.iommus, &placed)?;
+        let units = assembly::units(config, &served, &phys)?;
+        let pci = assembly::build(&placed, &phys, &served, &units)?;
         let ioapic = ioapic::Config { verify: config.machine.ioapic_verify, ..ioapic::Config::default() };
+        let ioapic = IoApic::new(ioapic, assembly::translator(&units, served.ioapic()));
         Ok(Self {
             config: config.clone(),
             now: Time::default(),
             events: EventQueue::default(),
             interrupts: Vec::new(),
-            vtd,
+            units,
+            served,
             pci,
-            ioapic: IoApic::new(ioapic, iommu),
+            ioapic,
             pic: Pic::new(),
             lines: Lines::default(),
             routes: Routes::default(),

@@ -21,7 +21,7 @@ pub struct MachineState {
     now: Time,
     events: events::State,
     interrupts: Vec<Interrupt>,
-    vtd: Option<vtd::State>,
+    units: Vec<vtd::State>,
     pci: pci::State,
     ioapic: ioapic::State,
     pic: pic::State,
@@ -72,7 +72,8 @@ impl Machine {
             now,
             events,
             interrupts,
-            vtd,
+            units,
+            served: _,
             pci,
             ioapic,
             pic,
@@ -90,7 +91,7 @@ impl Machine {
             now: *now,
             events: events.save(),
             interrupts: interrupts.clone(),
-            vtd: vtd.as_ref().map(vtd::Unit::save),
+            units: units.iter().map(|remapper| remapper.unit.save()).collect(),
             pci: pci.save(),
             ioapic: ioapic.save(),
             pic: pic.save(),
@@ -133,7 +134,7 @@ impl Machine {
             now,
             events,
             interrupts,
-            vtd,
+            units,
             pci,
             ioapic,
             pic,
@@ -154,8 +155,8 @@ impl Machine {
         self.now = now;
         self.events.restore(events);
         self.interrupts = interrupts;
-        if let (Some(unit), Some(state)) = (&mut self.vtd, vtd) {
-            unit.restore(state);
+        for (remapper, state) in self.units.iter_mut().zip(units) {
+            remapper.unit.restore(state);
         }
         self.ioapic.restore(ioapic);
         self.pic.restore(pic);
@@ -170,7 +171,7 @@ impl Machine {
     }
 
     fn check_origin(&self, state: &MachineState) -> Result<(), RestoreError> {
-        let same = state.config == self.config && state.vtd.is_some() == self.vtd.is_some();
+        let same = state.config == self.config && state.units.len() == self.units.len();
         if same { Ok(()) } else { Err(RestoreError::OtherMachine) }
     }
 

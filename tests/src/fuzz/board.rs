@@ -97,7 +97,7 @@ impl Board {
     pub fn new(iommu: &str) -> anyhow::Result<Self> {
         let devices = DEVICES.iter().map(|text| text.parse::<DeviceSpec>());
         let config = MachineConfig {
-            iommu: Some(iommu.parse()?),
+            iommus: vec![iommu.parse()?],
             memory: MEMORY.parse()?,
             devices: devices.collect::<Result<_, _>>()?,
             ..MachineConfig::default()

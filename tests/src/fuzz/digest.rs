@@ -47,7 +47,7 @@ impl Digest {
                 [1, initiator.source().0.into(), *address, (*data).into()]
             }
             Effect::PostedWrite { address, data } => [2, *address, (*data).into(), 0],
-            Effect::Fault(fault) => {
+            Effect::Fault { fault, .. } => {
                 let access = match fault.access {
                     Access::Read => 0,
                     Access::Write => 1,
@@ -55,7 +55,7 @@ impl Digest {
                 };
                 [3 + access, fault.source.0.into(), fault.address.0, fault.reason.code().into()]
             }
-            Effect::Stale(_) => [8, 0, 0, 0],
+            Effect::Stale { .. } => [8, 0, 0, 0],
             Effect::Line { line, asserted } => [6, (*line).into(), (*asserted).into(), 0],
             Effect::Schedule { device, time, .. } => [7, device.0.into(), time.0, 0],
         };

@@ -376,12 +376,12 @@ impl Run<'_> {
             for effect in effects {
                 self.digest.effect(&effect);
                 match effect {
-                    Effect::Fault(fault) => self.complex.unit.fault(fault, &mut self.fx),
+                    Effect::Fault { fault, .. } => self.complex.unit.fault(fault, &mut self.fx),
                     Effect::PostedWrite { address, data } => {
                         posted_write(self.mem, address, data);
                     }
                     Effect::Schedule { .. } => self.due += 1,
-                    Effect::Interrupt { .. } | Effect::Stale(_) => {}
+                    Effect::Interrupt { .. } | Effect::Stale { .. } => {}
                     Effect::Line { .. } => panic!("the unit has no lines"),
                 }
             }
@@ -477,9 +477,9 @@ impl Run<'_> {
         let stored = if writes { done - 4 * messages as u64 } else { 0 };
         assert_eq!(bytes, stored, "{dma:?}: {result:?}, but wrote {written:?}");
         let pages = (dma.address % PAGE_SIZE + length.max(1)).div_ceil(PAGE_SIZE);
-        let stale = effects.iter().filter(|effect| matches!(effect, Effect::Stale(_))).count();
+        let stale = effects.iter().filter(|effect| matches!(effect, Effect::Stale { .. })).count();
         assert!((effects.len() - stale) as u64 <= pages, "{dma:?} over {pages} pages: {effects:?}");
-        let faults = effects.iter().filter(|effect| matches!(effect, Effect::Fault(_))).count();
+        let faults = effects.iter().filter(|effect| matches!(effect, Effect::Fault { .. })).count();
         assert!(faults == 0 || outcome != Outcome::Done, "{dma:?} faulted and was done");
         let mut offset = dma.address % PAGE_SIZE;
         for (first, last) in written {

@@ -314,7 +314,7 @@ impl Rig {
             }
             for effect in effects {
                 match effect {
-                    Effect::Fault(fault) => self.unit.fault(fault, &mut self.fx),
+                    Effect::Fault { fault, .. } => self.unit.fault(fault, &mut self.fx),
                     Effect::Schedule { event, .. } => self.unit.event(event, &mut self.fx),
                     Effect::Interrupt { address, data, .. } => {
                         interrupts.push((address, data));

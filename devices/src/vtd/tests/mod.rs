@@ -154,7 +154,7 @@ impl Rig {
             }
             for effect in effects {
                 match effect {
-                    Effect::Fault(fault) => self.unit.fault(fault, &mut self.fx),
+                    Effect::Fault { fault, .. } => self.unit.fault(fault, &mut self.fx),
                     Effect::PostedWrite { address, data } => {
                         if posted_write(&self.mem, address, data) {
                             self.messages.push((address, data));
@@ -162,7 +162,7 @@ impl Rig {
                     }
                     Effect::Interrupt { address, data, .. } => self.messages.push((address, data)),
                     Effect::Schedule { event, .. } => self.unit.event(event, &mut self.fx),
-                    Effect::Stale(stale) => self.stale.push(stale),
+                    Effect::Stale { stale, .. } => self.stale.push(stale),
                     Effect::Line { .. } => unreachable!("the unit has no lines"),
                 }
             }

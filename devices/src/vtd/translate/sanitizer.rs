@@ -102,7 +102,7 @@ impl Translator {
         };
         if present != cached {
             let (address, access) = (t.address, t.access);
-            fx.push(Effect::Stale(StaleUse { source, address, access, cached, present, missing }));
+            self.report_stale(StaleUse { source, address, access, cached, present, missing }, fx);
         }
     }
 
@@ -119,7 +119,7 @@ impl Translator {
         let present = now.map_or_else(|reason| reason.describe().to_owned(), words_text);
         let missing = Missing::Context { domain: ContextEntry::from_raw(words).did() };
         let cached = words_text(words);
-        fx.push(Effect::Stale(StaleUse { source, address, access, cached, present, missing }));
+        self.report_stale(StaleUse { source, address, access, cached, present, missing }, fx);
     }
 
     /// Compares an interrupt entry about to be used with memory.
@@ -136,14 +136,19 @@ impl Translator {
         if now == Ok(words) {
             return;
         }
-        fx.push(Effect::Stale(StaleUse {
+        let stale = StaleUse {
             source: initiator.source(),
             address: Iova(u64::from(index)),
             access: Access::Write,
             cached: words_text(words),
             present: now.map_or_else(|reason| reason.describe().to_owned(), words_text),
             missing: Missing::InterruptEntry,
-        }));
+        };
+        self.report_stale(stale, fx);
+    }
+
+    fn report_stale(&self, stale: StaleUse, fx: &mut Effects) {
+        fx.push(Effect::Stale { unit: self.unit, stale });
     }
 }
 

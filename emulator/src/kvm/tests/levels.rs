@@ -58,7 +58,7 @@ fn counts(machine: &Machine, setup: impl FnOnce(&mut CodeAssembler) -> Result<()
 fn machine(board: &str, iommu: Option<&str>) -> Machine {
     let config = MachineConfig {
         machine: board.parse().unwrap(),
-        iommu: iommu.map(|text| text.parse().unwrap()),
+        iommus: iommu.iter().map(|text| text.parse().unwrap()).collect(),
         memory: "4M".parse().unwrap(),
         devices: vec!["edu".parse().unwrap()],
         ..Default::default()

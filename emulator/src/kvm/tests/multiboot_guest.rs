@@ -83,7 +83,7 @@ fn a_multiboot_guest_finds_tables_unit_configuration_and_module() {
     image.extend(asm.assemble(u64::from(LOAD) + 32).unwrap());
 
     let config = MachineConfig {
-        iommu: Some("vtd-legacy".parse().unwrap()),
+        iommus: vec!["vtd-legacy".parse().unwrap()],
         memory: "4M".parse().unwrap(),
         ..Default::default()
     };

@@ -75,6 +75,8 @@ pub struct Config {
     pub compress_faults: bool,
     /// How long the caches keep entries.
     pub cache: Policy,
+    /// Room in the IOTLB, in entries of 4 KiB each; rounded up to a power of two.
+    pub iotlb_entries: u32,
     /// Seed of [`Policy::Adversarial`].
     pub seed: u64,
     /// Report every use of a cached entry that memory no longer bears out.
@@ -105,6 +107,7 @@ impl Config {
             abort_dma: false,
             compress_faults: false,
             cache: Policy::Retain,
+            iotlb_entries: 4096,
             seed: 0,
             sanitize: false,
             concurrent: false,

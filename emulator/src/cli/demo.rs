@@ -42,6 +42,8 @@ impl Demo {
         machine.assign_resources().or_exit(Exit::Usage)?;
         let guest = Guest {
             image: Cow::Borrowed(guests::image::VTD_DMA),
+            name: PROGRAM.to_owned(),
+            modules: Vec::new(),
             program: Some(PROGRAM),
             // This machine's caches keep every translation until it is invalidated.
             command_line: "cache=retain".to_owned(),

@@ -1,14 +1,17 @@
 //! Options that describe a machine.
 
 use clap::Args;
-use emulator::config::{DeviceSpec, IommuSpec, MachineConfig, MachineKind, MemorySize};
+use emulator::config::{DeviceSpec, IommuSpec, MachineConfig, MachineSpec, MemorySize};
 
 /// The machine that a guest or a script gets.
 #[derive(Debug, Args)]
 pub struct MachineArgs {
-    /// Board: q35
-    #[arg(long, default_value = "q35", value_name = "NAME")]
-    machine: MachineKind,
+    /// Board and its options, such as q35,ioapic-verify=off
+    ///
+    /// Boards: q35. ioapic-verify=off makes interrupt remapping take the I/O APIC's messages whatever
+    /// source id their entries want: some guests write another one.
+    #[arg(long, default_value = "q35", value_name = "NAME[,KEY=VALUE…]")]
+    machine: MachineSpec,
     /// IOMMU and its options, such as vtd-legacy,cache=tiny
     ///
     /// Presets: vtd-legacy, vtd-legacy-cm. Options: aw-bits=39|48|57,

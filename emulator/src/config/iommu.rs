@@ -6,7 +6,7 @@ use devices::iommu::cache::Policy;
 use devices::vtd::{AddressWidth, Config};
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, parse_options};
+use super::{ConfigError, parse_options, switch};
 
 /// Keys of the options.
 const OPTIONS: [&str; 9] = [
@@ -65,14 +65,6 @@ fn address_width(value: &str) -> Result<AddressWidth, ConfigError> {
         value: value.to_owned(),
         expected: "39, 48 or 57",
     })
-}
-
-fn switch(key: &'static str, value: &str) -> Result<bool, ConfigError> {
-    match value {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err(ConfigError::Value { key, value: value.to_owned(), expected: "on or off" }),
-    }
 }
 
 fn policy(value: &str) -> Result<Policy, ConfigError> {

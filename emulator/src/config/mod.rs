@@ -3,6 +3,7 @@
 //! Every name, key and value is checked here, once; what follows works with types. Each error is
 //! one sentence that names the thing, its value and what would be right.
 
+mod board;
 mod device;
 mod iommu;
 mod placement;
@@ -13,6 +14,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use board::{MachineKind, MachineSpec};
 pub use device::{DeviceKind, DeviceSpec, SlotAddress};
 pub use iommu::IommuSpec;
 pub use placement::{Placed, ROOT_BUS, place};
@@ -22,7 +24,7 @@ pub use size::MemorySize;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineConfig {
     /// Which board.
-    pub machine: MachineKind,
+    pub machine: MachineSpec,
     /// Its IOMMU, if it has one.
     pub iommu: Option<IommuSpec>,
     /// Size of RAM.
@@ -31,25 +33,6 @@ pub struct MachineConfig {
     pub devices: Vec<DeviceSpec>,
     /// Seed of all randomness in the machine.
     pub seed: u64,
-}
-
-/// The boards there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum MachineKind {
-    /// x86-64 with the address map of QEMU's q35.
-    #[default]
-    Q35,
-}
-
-impl std::str::FromStr for MachineKind {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        match text {
-            "q35" => Ok(Self::Q35),
-            _ => Err(ConfigError::unknown("machine", text, &["q35"])),
-        }
-    }
 }
 
 /// A machine that cannot be built as asked for.
@@ -185,6 +168,15 @@ fn parse_options(
         seen.push(key);
     }
     Ok(())
+}
+
+/// The value of a switch.
+fn switch(key: &'static str, value: &str) -> Result<bool, ConfigError> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(ConfigError::Value { key, value: value.to_owned(), expected: "on or off" }),
+    }
 }
 
 /// A number as C writes them: decimal, or hexadecimal after `0x`.

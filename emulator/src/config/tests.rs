@@ -121,7 +121,24 @@ fn iommus() {
     ] {
         check_error(text.parse::<IommuSpec>(), expected);
     }
-    check_error("pc".parse::<MachineKind>(), "unknown machine 'pc'; known: q35");
+}
+
+#[test]
+fn boards() {
+    for (text, ioapic_verify) in
+        [("q35", true), ("q35,ioapic-verify=on", true), ("q35,ioapic-verify=off", false)]
+    {
+        let spec = text.parse::<MachineSpec>().unwrap();
+        assert_eq!(spec, MachineSpec { kind: MachineKind::Q35, ioapic_verify }, "{text}");
+    }
+    for (text, expected) in [
+        ("pc", "unknown machine 'pc'; known: q35"),
+        ("q35,hpet=off", "q35 has no option 'hpet'; its options: ioapic-verify"),
+        ("q35,ioapic-verify=no", "ioapic-verify=no is not valid: expected on or off"),
+        ("q35,ioapic-verify", "q35: write the option 'ioapic-verify' once, as ioapic-verify=VALUE"),
+    ] {
+        check_error(text.parse::<MachineSpec>(), expected);
+    }
 }
 
 fn placed(texts: &[&str]) -> Result<Vec<(String, SlotAddress)>, ConfigError> {

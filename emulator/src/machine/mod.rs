@@ -4,13 +4,19 @@
 //! ports, lets time pass with [`Machine::advance`] and takes the interrupts. What no model claims
 //! reads as all ones and swallows writes, as on a PC.
 //!
-//! What is absent: processors and their interrupt controllers, threads, host time.
+//! Interrupt lines end at the I/O APIC and the 8259 pair, and leave the machine as messages. A driver
+//! sees the lines as well, for those who test devices without a processor.
+//!
+//! What is absent: processors and their local APICs, threads, host time.
 
 mod assembly;
 mod bus;
 mod deliver;
+mod description;
 pub mod layout;
+mod lines;
 mod resources;
+mod routes;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -21,19 +27,25 @@ use std::sync::Arc;
 use devices::addr::Pa;
 use devices::events::{DeviceId, EventQueue, Time};
 use devices::fabric::{Direct, Translate};
+use devices::ioapic::{self, IoApic};
 use devices::mem::{MemError, PhysMem};
 use devices::pci::Host;
+use devices::pic::Pic;
 use devices::vtd;
 use vm_memory::{GuestAddress, GuestMemoryMmap};
 
 use crate::config::{ConfigError, MachineConfig};
-use crate::legacy::{DebugExit, Rtc, Serial};
+use crate::legacy::{DebugExit, FwCfg, Rtc, Serial};
 use crate::trace::Sink;
 pub use deliver::Interrupt;
+use lines::Lines;
+use routes::Routes;
 pub use state::{MachineState, RestoreError};
 
 /// The remapping unit's number in the event queue.
 const VTD: DeviceId = DeviceId(1);
+/// Processors that a machine is driven by, at most.
+const PROCESSORS: u16 = 1;
 
 /// A machine at rest between two calls of its driver.
 pub struct Machine {
@@ -45,8 +57,13 @@ pub struct Machine {
     interrupts: Vec<Interrupt>,
     vtd: Option<vtd::Unit>,
     pci: Host,
+    ioapic: IoApic,
+    pic: Pic,
+    lines: Lines,
+    routes: Routes,
     serial: Serial,
     rtc: Rtc,
+    fw_cfg: FwCfg,
     debug_exit: DebugExit,
     sink: Option<Box<dyn Sink>>,
 }
@@ -66,6 +83,7 @@ impl Machine {
         let iommu =
             vtd.as_ref().map_or_else(|| Arc::new(Direct) as Arc<dyn Translate>, vtd::Unit::translator);
         let pci = assembly::build(&config.devices, &phys, &iommu)?;
+        let ioapic = ioapic::Config { verify: config.machine.ioapic_verify, ..ioapic::Config::default() };
         Ok(Self {
             config: config.clone(),
             now: Time::default(),
@@ -73,8 +91,13 @@ impl Machine {
             interrupts: Vec::new(),
             vtd,
             pci,
+            ioapic: IoApic::new(ioapic, iommu),
+            pic: Pic::new(),
+            lines: Lines::default(),
+            routes: Routes::default(),
             serial: Serial::new(layout::SERIAL_LINE),
             rtc: Rtc::new(ranges[0].1, ranges.get(1).map_or(0, |(_, bytes)| *bytes)),
+            fw_cfg: FwCfg::new(PROCESSORS, PROCESSORS, config.memory.bytes()),
             debug_exit: DebugExit::default(),
             memory,
             phys,

@@ -5,10 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use devices::addr::{PAGE_SIZE, Pa};
 use devices::events::{self, Time};
 use devices::mem::ForeignPage;
-use devices::{pci, vtd};
+use devices::{ioapic, pci, pic, vtd};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::lines::Lines;
 use super::{Interrupt, Machine};
 use crate::config::MachineConfig;
 use crate::legacy::{self, DebugExit};
@@ -22,8 +23,12 @@ pub struct MachineState {
     interrupts: Vec<Interrupt>,
     vtd: Option<vtd::State>,
     pci: pci::State,
+    ioapic: ioapic::State,
+    pic: pic::State,
+    lines: Lines,
     serial: legacy::SerialState,
     rtc: legacy::RtcState,
+    fw_cfg: legacy::FwCfgState,
     debug_exit: DebugExit,
     ram: Vec<Page>,
 }
@@ -69,8 +74,13 @@ impl Machine {
             interrupts,
             vtd,
             pci,
+            ioapic,
+            pic,
+            lines,
+            routes: _,
             serial,
             rtc,
+            fw_cfg,
             debug_exit,
             sink: _,
         } = self;
@@ -82,8 +92,12 @@ impl Machine {
             interrupts: interrupts.clone(),
             vtd: vtd.as_ref().map(vtd::Unit::save),
             pci: pci.save(),
+            ioapic: ioapic.save(),
+            pic: pic.save(),
+            lines: *lines,
             serial: serial.save(),
             rtc: rtc.save(),
+            fw_cfg: fw_cfg.save(),
             debug_exit: debug_exit.save(),
             ram: phys.nonzero_pages(PAGE_SIZE as usize).into_iter().map(page).collect(),
         }
@@ -114,8 +128,22 @@ impl Machine {
     /// As [`Self::restore`].
     pub fn restore_devices(&mut self, state: MachineState) -> Result<(), RestoreError> {
         self.check_origin(&state)?;
-        let MachineState { config: _, now, events, interrupts, vtd, pci, serial, rtc, debug_exit, ram: _ } =
-            state;
+        let MachineState {
+            config: _,
+            now,
+            events,
+            interrupts,
+            vtd,
+            pci,
+            ioapic,
+            pic,
+            lines,
+            serial,
+            rtc,
+            fw_cfg,
+            debug_exit,
+            ram: _,
+        } = state;
         // The host may refuse a damaged state half way, so what it was is kept.
         let before = self.pci.save();
         if let Err(error) = self.pci.restore(pci) {
@@ -129,8 +157,14 @@ impl Machine {
         if let (Some(unit), Some(state)) = (&mut self.vtd, vtd) {
             unit.restore(state);
         }
+        self.ioapic.restore(ioapic);
+        self.pic.restore(pic);
+        self.lines = lines;
+        // What a driver was told is the driver's to know; it asks again.
+        self.routes.touch();
         self.serial.restore(serial);
         self.rtc.restore(rtc);
+        self.fw_cfg.restore(fw_cfg);
         self.debug_exit.restore(debug_exit);
         Ok(())
     }

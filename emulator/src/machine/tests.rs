@@ -1,4 +1,7 @@
+mod interrupts;
+
 use devices::events::{DeviceEvent, DeviceId};
+use devices::ioapic::LevelRoute;
 
 use super::*;
 use crate::config::MemorySize;

@@ -56,7 +56,10 @@ impl Machine {
         let Scheduled { device, event, .. } = entry;
         fx.set_device(device);
         match &mut self.vtd {
-            Some(unit) if device == VTD => unit.event(event, &mut fx),
+            Some(unit) if device == VTD => {
+                unit.event(event, &mut fx);
+                self.routes.touch();
+            }
             _ => self.pci.event(device, event, &mut fx),
         }
         self.deliver(fx);

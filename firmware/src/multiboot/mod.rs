@@ -84,6 +84,11 @@ pub struct Module<'a> {
     pub command_line: &'a str,
 }
 
+/// Whether an image asks for this protocol: it has a header, where one may be, whose checksum is right.
+pub fn has_header(image: &[u8]) -> bool {
+    header::find(image).is_some()
+}
+
 /// Loads the image, writes the boot information and says in what state the guest starts.
 ///
 /// # Errors

@@ -33,8 +33,6 @@ pub use sanitizer::{Missing, StaleUse};
 
 /// Entries that the context cache has room for.
 const CONTEXT_ENTRIES: usize = 256;
-/// Entries, of 4 KiB each, that the IOTLB has room for.
-const IOTLB_ENTRIES: usize = 4096;
 /// Entries that the paging-structure cache has room for.
 const STRUCTURE_ENTRIES: usize = 256;
 /// Entries that the interrupt-entry cache has room for.
@@ -111,7 +109,7 @@ impl Translator {
             interrupt_table: AtomicU64::new(0),
             protected: [1, 0, 1, 0].map(AtomicU64::new),
             contexts: Cache::new(CONTEXT_ENTRIES, policy, seed ^ 1),
-            iotlb: Cache::new(IOTLB_ENTRIES, policy, seed ^ 2),
+            iotlb: Cache::new(config.iotlb_entries as usize, policy, seed ^ 2),
             interrupts: Cache::new(INTERRUPT_ENTRIES, policy, seed ^ 3),
             structures: Cache::new(STRUCTURE_ENTRIES, policy, seed ^ 4),
             guards: config.concurrent.then(Guards::default),

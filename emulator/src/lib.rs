@@ -4,6 +4,7 @@
 //! socket) reads and writes addresses and ports, lets time pass and takes the interrupts. Which
 //! driver it is makes no difference to any model.
 
+pub mod boot;
 pub mod config;
 pub mod control;
 pub mod exit;

@@ -84,6 +84,9 @@ fn wrong_options_are_told_apart_from_a_host_that_lacks_something() {
         (&["run", "vtd_dma", "--timeout", "0"], 2, "--timeout"),
         (&["run", "vtd_dma", "--trace", "xml"], 2, "unknown trace format 'xml'"),
         (&["run", "vtd_dma", "--device", "edu,addr=4", "--device", "edu,addr=4"], 2, "choose another addr="),
+        (&["run", "vtd_dma", "--module", "Cargo.toml"], 2, "only multiboot images take modules"),
+        (&["run", "vtd_dma", "--module", "=a"], 2, "the file name is missing"),
+        (&["run", "vtd_dma", "--machine", "pc"], 2, "unknown machine 'pc'; known: q35"),
         (&["caps", "none"], 2, "unknown IOMMU 'none'"),
         (&["qtest"], 2, "--socket"),
         (&["qtest", "--socket", "/nonexistent/socket"], 3, "cannot connect to /nonexistent/socket"),
@@ -108,6 +111,40 @@ fn wrong_options_are_told_apart_from_a_host_that_lacks_something() {
     ] {
         check_failure(args, code, message);
     }
+}
+
+#[test]
+fn a_multiboot_image_is_started_with_its_name_and_its_modules() {
+    let mut image = [0x1bad_b002_u32, 0x1_0000, 0xe451_4ffe, 0x10_0000, 0x10_0000, 0, 0, 0x10_0020]
+        .map(u32::to_le_bytes)
+        .concat();
+    image.extend([
+        0x8b, 0x43, 0x10, // mov eax, [ebx + 16]: the command line
+        0x8b, 0x00, // mov eax, [eax]
+        0x2d, b'k', b'e', b'r', b'n', // sub eax, "kern"
+        0x8b, 0x73, 0x18, // mov esi, [ebx + 24]: the list of modules
+        0x8b, 0x76, 0x08, // mov esi, [esi + 8]: the string of the first
+        0x33, 0x06, // xor eax, [esi]
+        0x35, b'm', b' ', b'a', b'=', // xor eax, "m a="
+        0xe7, 0xf4, // out 0xf4, eax
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("kern"), image).unwrap();
+    std::fs::write(folder.path().join("m"), "contents").unwrap();
+    let run = |module| {
+        Command::new(env!("CARGO_BIN_EXE_iommulator"))
+            .current_dir(&folder)
+            .args(["run", "kern", "--cpu", "kvm", "--append", "words", "--module", module])
+            .output()
+            .unwrap()
+    };
+    // A host without KVM has to say so.
+    let works = std::env::var_os("IOMMULATOR_NO_KVM").is_none_or(|value| value != "1");
+    let output = run("m=a=b c");
+    assert_eq!(output.status.code(), Some(if works { 0 } else { 3 }), "{output:?}");
+    let output = run("none=a");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), message.contains("cannot read the module none")), (Some(3), true));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use devices::vtd::regs::{Cap, Ecap};
 use devices::vtd::{AddressWidth, Config};
+use emulator::config::IommuSpec;
 
 const README: &str = include_str!("../../README.md");
 
@@ -57,6 +58,11 @@ fn the_table_says_what_the_capability_registers_say() {
     let (cap, ecap) = (config.cap(), config.ecap());
     let yes = |all: bool| if all { "yes" } else { "no" }.to_owned();
     let wide = Config { address_width: AddressWidth::Bits57, ..config.clone() }.cap().sagaw() == 0b1110;
+    let all = "vtd-legacy,protected-regions=on,root-set-invalidates=on,abort-dma=on";
+    let all = all.parse::<IommuSpec>().unwrap().unit;
+    let with = |without: bool, with: bool, option: &str| {
+        if !without && with { format!("with `{option}`") } else { yes(without) }
+    };
     let none_of = |features: &[bool]| yes(features.iter().any(|feature| *feature));
     let rows = [
         ("Legacy-mode translation, page tables of 39 and 48 bits", yes(cap.sagaw() == 0b0110)),
@@ -69,8 +75,19 @@ fn the_table_says_what_the_capability_registers_say() {
         ("Fault records", (u32::from(cap.nfr()) + 1).to_string()),
         ("Interrupt remapping, with 32-bit destinations", yes(ecap.ir() && ecap.eim())),
         ("Posted interrupts", yes(cap.pi())),
-        ("Caching mode", yes(cap.cm())),
-        ("Protected memory regions", none_of(&[cap.plmr(), cap.phmr()])),
+        (
+            "Caching mode",
+            with(cap.cm(), Config::preset("vtd-legacy-cm").unwrap().cap().cm(), "vtd-legacy-cm"),
+        ),
+        (
+            "Protected memory regions",
+            with(cap.plmr() || cap.phmr(), all.cap().plmr() && all.cap().phmr(), "protected-regions=on"),
+        ),
+        (
+            "Root-table set that invalidates",
+            with(cap.esrtps(), all.cap().esrtps(), "root-set-invalidates=on"),
+        ),
+        ("Abort-DMA mode", with(ecap.adms(), all.ecap().adms(), "abort-dma=on")),
         (
             "Scalable mode, PASID, first-stage and nested translation",
             none_of(&[ecap.smts(), ecap.pasid(), ecap.fsts(), ecap.ssts(), ecap.nest()]),
@@ -107,4 +124,32 @@ fn the_table_says_what_the_capability_registers_say() {
         .with_eim(true)
         .with_mhmv(15);
     assert_eq!((cap.raw() & !known_cap.raw(), ecap.raw() & !known_ecap.raw()), (0, 0));
+}
+
+#[test]
+fn the_failing_examples_fail_as_shown() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut shown = README.lines().peekable();
+    let mut examples = 0;
+    while let Some(line) = shown.next() {
+        let Some((command, script)) =
+            line.strip_prefix("$ iommulator ").and_then(|rest| rest.split_once(" < "))
+        else {
+            continue;
+        };
+        let output = Command::new(env!("CARGO_BIN_EXE_iommulator"))
+            .args(command.split(' '))
+            .current_dir(&directory)
+            .stdin(std::fs::File::open(root.join(script)).unwrap())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{line}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        while let Some(expected) = shown.next_if(|line| line.starts_with("iommulator: ")) {
+            assert!(text.lines().any(|line| line == expected), "{expected}\nis not in\n{text}");
+        }
+        examples += 1;
+    }
+    assert_eq!(examples, 2);
 }

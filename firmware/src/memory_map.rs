@@ -32,14 +32,15 @@ impl Entry {
     }
 }
 
-/// A range that was to be reserved is empty or overlaps RAM.
+/// A range that was to be reserved is empty, or RAM only in part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contradiction {
     pub first: u64,
     pub last: u64,
 }
 
-/// RAM as the machine has it, less the legacy area, then what is reserved; sorted.
+/// RAM as the machine has it, less the legacy area and what is reserved of it, and all that is
+/// reserved; sorted.
 pub fn memory_map(
     memory: &GuestMemoryMmap,
     reserved: &[RangeInclusive<u64>],
@@ -60,11 +61,77 @@ pub fn memory_map(
     }
     for range in reserved {
         let (&first, &last) = (range.start(), range.end());
-        if first > last || ram.iter().any(|&(ram_first, ram_last)| first <= ram_last && ram_first <= last) {
+        let outside = |&(ram_first, ram_last): &(u64, u64)| last < ram_first || ram_last < first;
+        let inside = |&(ram_first, ram_last): &(u64, u64)| ram_first <= first && last <= ram_last;
+        if first > last || !(ram.iter().all(outside) || ram.iter().any(inside)) {
             return Err(Contradiction { first, last });
         }
+        map = map.into_iter().flat_map(|entry| without(entry, first, last)).collect();
         map.push(Entry { first, last, kind: Kind::Reserved });
     }
     map.sort_by_key(|entry| entry.first);
     Ok(map)
+}
+
+/// What is left of an entry of RAM before and after `first..=last`; any other stays.
+fn without(entry: Entry, first: u64, last: u64) -> impl Iterator<Item = Entry> {
+    let overlaps = entry.kind == Kind::Ram && entry.first <= last && first <= entry.last;
+    let parts = if overlaps {
+        let before = first.checked_sub(1).map(|last| Entry { last, ..entry });
+        let after = last.checked_add(1).map(|first| Entry { first, ..entry });
+        [before, after]
+    } else {
+        [Some(entry), None]
+    };
+    parts.into_iter().flatten().filter(|part| part.first <= part.last)
+}
+
+#[cfg(test)]
+mod tests {
+    use vm_memory::GuestAddress;
+
+    use super::*;
+
+    #[test]
+    fn what_is_reserved_of_ram_is_taken_out_of_it() {
+        let ranges = [(GuestAddress(0), 0x40_0000), (GuestAddress(1 << 32), 0x10_0000)];
+        let memory = GuestMemoryMmap::from_ranges(&ranges).unwrap();
+        let low = (0, 0x9_fbff, 1);
+        let legacy = (0x9_fc00, 0xf_ffff, 2);
+        let high = (0x1_0000_0000, 0x1_000f_ffff, 1);
+        for (reserved, expected) in [
+            (vec![], Some(vec![low, legacy, (0x10_0000, 0x3f_ffff, 1), high])),
+            (
+                vec![0x20_0000..=0x2f_ffff],
+                Some(vec![
+                    low,
+                    legacy,
+                    (0x10_0000, 0x1f_ffff, 1),
+                    (0x20_0000, 0x2f_ffff, 2),
+                    (0x30_0000, 0x3f_ffff, 1),
+                    high,
+                ]),
+            ),
+            (
+                vec![0x10_0000..=0x1f_ffff, 0x30_0000..=0x3f_ffff, 0xb000_0000..=0xbfff_ffff],
+                Some(vec![
+                    low,
+                    legacy,
+                    (0x10_0000, 0x1f_ffff, 2),
+                    (0x20_0000, 0x2f_ffff, 1),
+                    (0x30_0000, 0x3f_ffff, 2),
+                    (0xb000_0000, 0xbfff_ffff, 2),
+                    high,
+                ]),
+            ),
+            (vec![0x3f_f000..=0x40_0fff], None),
+            (vec![0x50_0000..=0x1_0000_0fff], None),
+            #[allow(clippy::reversed_empty_ranges, reason = "the range under test")]
+            (vec![0x30_0000..=0x2f_ffff], None),
+        ] {
+            let map = memory_map(&memory, &reserved).ok();
+            let map = map.map(|map| map.iter().map(|e| (e.first, e.last, e.kind as u32)).collect::<Vec<_>>());
+            assert_eq!(map, expected, "{reserved:x?}");
+        }
+    }
 }

@@ -31,6 +31,9 @@ pub struct Domain {
 }
 
 impl Domain {
+    /// The table of 2-MiB entries for the first GiB from [`IOVA`] on.
+    pub const DIRECTORY: u64 = TABLES + 0x20_000;
+
     /// Sets everything up.
     ///
     /// # Errors

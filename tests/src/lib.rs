@@ -1,4 +1,5 @@
 //! What the system tests and benchmarks share.
 
 pub mod domain;
+pub mod fuzz;
 pub mod oracle;

@@ -13,7 +13,7 @@ const COMMAND_LINE: &str = "cache=retain";
 
 fn machine() -> Machine {
     let config = MachineConfig {
-        iommu: Some("vtd-legacy".parse().unwrap()),
+        iommus: vec!["vtd-legacy".parse().unwrap()],
         memory: "256M".parse().unwrap(),
         devices: ["exerciser,functions=2", "edu"].map(|spec| spec.parse().unwrap()).into(),
         ..MachineConfig::default()

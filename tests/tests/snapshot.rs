@@ -113,7 +113,7 @@ impl Write for Shared {
 
 fn machine() -> Machine {
     let config = MachineConfig {
-        iommu: Some("vtd-legacy".parse().unwrap()),
+        iommus: vec!["vtd-legacy".parse().unwrap()],
         memory: "4M".parse().unwrap(),
         devices: ["edu", "exerciser"].map(|spec| spec.parse().unwrap()).into(),
         ..MachineConfig::default()

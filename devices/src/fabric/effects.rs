@@ -26,9 +26,19 @@ pub enum Effect {
         data: u32,
     },
     /// A fault for the control half of the IOMMU that stands before the bus master.
-    Fault(vtd::Fault),
+    Fault {
+        /// Which of the machine's units that is.
+        unit: vtd::UnitId,
+        /// The fault.
+        fault: vtd::Fault,
+    },
     /// The IOMMU's sanitizer saw a cached entry used that memory no longer bears out.
-    Stale(vtd::StaleUse),
+    Stale {
+        /// The unit that used it.
+        unit: vtd::UnitId,
+        /// The use.
+        stale: vtd::StaleUse,
+    },
     /// A level-triggered interrupt line changed.
     Line {
         /// Global system interrupt number.

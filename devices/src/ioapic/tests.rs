@@ -102,7 +102,7 @@ impl Rig {
         for effect in self.fx.take() {
             match effect {
                 Effect::Interrupt { address, data, .. } => self.messages.push((address, data)),
-                Effect::Fault(fault) => self.vtd.fault(fault, &mut self.fx),
+                Effect::Fault { fault, .. } => self.vtd.fault(fault, &mut self.fx),
                 other => panic!("{other:?} from an I/O APIC"),
             }
         }

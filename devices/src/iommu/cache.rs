@@ -197,8 +197,8 @@ impl<const W: usize> Cache<W> {
         for (place, victim) in self.victims.iter().zip(victims) {
             place.store(*victim, Ordering::Relaxed);
         }
-        // Zero would stay zero.
-        self.random.store((*random).max(1), Ordering::Relaxed);
+        // Zero is no state of a generator: it would never leave it.
+        self.random.store(if *random == 0 { 1 } else { *random }, Ordering::Relaxed);
     }
 
     fn ways(&self) -> impl Iterator<Item = &Way<W>> {

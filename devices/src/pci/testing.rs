@@ -173,7 +173,7 @@ impl Rig {
                 }
                 Effect::Line { line, asserted } => self.lines.push((line, asserted)),
                 Effect::Schedule { device, time, event } => self.queue.push(time, device, event),
-                Effect::PostedWrite { .. } | Effect::Fault(_) | Effect::Stale(_) => {
+                Effect::PostedWrite { .. } | Effect::Fault { .. } | Effect::Stale { .. } => {
                     panic!("{effect:?} from a PCI function")
                 }
             }

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::UnitId;
 use super::fault::RECORDS;
 use super::regs::{Cap, Ecap, FRCD_OFFSET, IVA_OFFSET, Ver};
 use crate::iommu::cache::Policy;
@@ -57,6 +58,8 @@ impl AddressWidth {
 /// What a unit is made to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
+    /// Which of the machine's units it is.
+    pub unit: UnitId,
     /// Widest second-stage tables; narrower ones are supported as well.
     pub address_width: AddressWidth,
     /// Interrupt remapping, with 32-bit destinations.
@@ -75,6 +78,8 @@ pub struct Config {
     pub compress_faults: bool,
     /// How long the caches keep entries.
     pub cache: Policy,
+    /// Room in the IOTLB, in entries of 4 KiB each; rounded up to a power of two.
+    pub iotlb_entries: u32,
     /// Seed of [`Policy::Adversarial`].
     pub seed: u64,
     /// Report every use of a cached entry that memory no longer bears out.
@@ -96,6 +101,7 @@ impl Config {
     /// a virtual unit reports it.
     pub fn preset(name: &str) -> Option<Self> {
         let legacy = Self {
+            unit: UnitId::ONLY,
             address_width: AddressWidth::Bits48,
             interrupt_remapping: true,
             caching_mode: false,
@@ -105,6 +111,7 @@ impl Config {
             abort_dma: false,
             compress_faults: false,
             cache: Policy::Retain,
+            iotlb_entries: 4096,
             seed: 0,
             sanitize: false,
             concurrent: false,

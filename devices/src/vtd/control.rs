@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::UNIT;
 use super::capability::Config;
 use super::fault::{Fate, Fault, Recorder};
 use super::interrupt::{EventInterrupt, EventRegister};
@@ -101,7 +100,7 @@ impl Control {
         let fate = self.state.faults.record(fault, &self.config);
         let Fault { source, address, access: _, reason } = fault;
         fx.trace(|| TraceEvent::Fault {
-            unit: UNIT,
+            unit: self.config.unit.name(),
             source,
             reason: reason.code(),
             what: reason.describe(),
@@ -392,7 +391,8 @@ impl Control {
         let index = u64::from(self.state.queue.iqh().qh());
         let decoded = decode(words, self.config.cap(), self.config.ecap());
         let kind = decoded.as_ref().map_or("malformed", Descriptor::kind);
-        fx.trace(|| TraceEvent::QueueEntry { unit: UNIT, index, kind, words: [words[0], words[1]] });
+        let unit = self.config.unit.name();
+        fx.trace(|| TraceEvent::QueueEntry { unit, index, kind, words: [words[0], words[1]] });
         let descriptor = decoded?;
         self.state.queue.advance();
         match descriptor {
@@ -403,7 +403,7 @@ impl Control {
                     InterruptScope::Global => "all interrupt entries",
                     InterruptScope::Index { .. } => "interrupt entries by index",
                 };
-                fx.trace(|| TraceEvent::Invalidation { unit: UNIT, what, domain: None, range: None });
+                fx.trace(|| TraceEvent::Invalidation { unit, what, domain: None, range: None });
                 self.back_end.invalidate_interrupts(scope);
             }
             Descriptor::Wait { status, interrupt } => {
@@ -426,7 +426,8 @@ impl Control {
             ContextScope::Domain(domain) => ("context entries of a domain", Some(domain)),
             ContextScope::Device { domain, .. } => ("context entries of a device", Some(domain)),
         };
-        fx.trace(|| TraceEvent::Invalidation { unit: UNIT, what, domain, range: None });
+        let unit = self.config.unit.name();
+        fx.trace(|| TraceEvent::Invalidation { unit, what, domain, range: None });
         self.back_end.invalidate_context(scope);
     }
 
@@ -438,7 +439,8 @@ impl Control {
                 ("translations of pages", Some(domain), Some((first, last)))
             }
         };
-        fx.trace(|| TraceEvent::Invalidation { unit: UNIT, what, domain, range });
+        let unit = self.config.unit.name();
+        fx.trace(|| TraceEvent::Invalidation { unit, what, domain, range });
         self.back_end.invalidate_iotlb(scope);
     }
 }
@@ -453,13 +455,15 @@ impl DwordSpace for Registers<'_> {
     fn read_dword(&mut self, offset: u64) -> u32 {
         let value = self.control.read_dword(offset);
         let register = name_at(offset);
-        self.fx.trace(|| TraceEvent::RegisterRead { unit: UNIT, register, offset, value });
+        let unit = self.control.config.unit.name();
+        self.fx.trace(|| TraceEvent::RegisterRead { unit, register, offset, value });
         value
     }
 
     fn write_dword(&mut self, offset: u64, value: u32, _lanes: u32) {
         let register = name_at(offset);
-        self.fx.trace(|| TraceEvent::RegisterWrite { unit: UNIT, register, offset, value });
+        let unit = self.control.config.unit.name();
+        self.fx.trace(|| TraceEvent::RegisterWrite { unit, register, offset, value });
         self.control.write_dword(offset, value, self.fx);
     }
 }

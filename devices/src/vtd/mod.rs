@@ -24,6 +24,7 @@ pub mod tables;
 #[cfg(test)]
 mod tests;
 pub mod translate;
+mod unit_id;
 
 use std::sync::Arc;
 
@@ -39,9 +40,7 @@ pub use fault::{Fault, Reason};
 pub use regs::REGISTERS_SIZE;
 use translate::Translator;
 pub use translate::{Missing, StaleUse};
-
-/// The name of the model in traces.
-const UNIT: &str = "vtd";
+pub use unit_id::{UNITS_MAX, UnitId};
 
 /// A remapping hardware unit.
 pub struct Unit {

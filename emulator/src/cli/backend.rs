@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use emulator::boot;
 use emulator::control::Server;
 use emulator::exit::Exit;
 use emulator::hosted::{self, Ending};
@@ -46,13 +47,17 @@ enum Cpu {
 }
 
 /// What a run is of.
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux")),
+    allow(dead_code, reason = "no back end of this host runs images")
+)]
 pub struct Guest {
-    /// An ELF executable.
-    #[cfg_attr(
-        not(all(target_arch = "x86_64", target_os = "linux")),
-        allow(dead_code, reason = "no back end of this host runs images")
-    )]
+    /// An ELF64 executable or a multiboot image.
     pub image: Cow<'static, [u8]>,
+    /// Its name, for a command line that begins with it.
+    pub name: String,
+    /// Files for a multiboot guest, and their strings.
+    pub modules: Vec<(Vec<u8>, String)>,
     /// The program that can run in this process, if it is one of ours.
     pub program: Option<&'static str>,
     /// Words for the guest.
@@ -143,6 +148,10 @@ fn run_hosted(
 ) -> (Machine, Result<u32, Failure>) {
     // A day of nanoseconds fits.
     let limit = machine.now().after(timeout.as_nanos() as u64);
+    // The program has no image to load, but the machine around it is the same.
+    if let Err(error) = boot::write_tables(&machine) {
+        return (machine, Err(Failure { exit: Exit::Usage, error: error.into() }));
+    }
     let options = hosted::Options { command_line: &guest.command_line, limit };
     let mut service = |machine: &mut Machine| match control {
         Some(server) => server.serve(machine),
@@ -168,8 +177,7 @@ fn run_hosted(
 mod kvm {
     use emulator::control::Controlled;
     use emulator::kvm::{self, Limits};
-    use emulator::machine::layout;
-    use firmware::boot::{self, BootConfig};
+    use firmware::multiboot::Module;
 
     use super::*;
 
@@ -184,12 +192,10 @@ mod kvm {
         control: &mut Option<Server>,
         console: impl FnMut(&[u8]) + Send + 'static,
     ) -> (Machine, Result<u32, Failure>) {
-        let config = BootConfig {
-            image: &guest.image,
-            command_line: &guest.command_line,
-            reserved: &[layout::ECAM_BASE..=layout::ECAM_BASE + (layout::ECAM_SIZE - 1)],
-        };
-        let boot = match boot::load(machine.memory(), &config) {
+        let Guest { image, name, modules, program: _, command_line } = guest;
+        let modules: Vec<_> =
+            modules.iter().map(|(bytes, command_line)| Module { bytes, command_line }).collect();
+        let boot = match boot::start(&machine, boot::Guest { image, name, command_line, modules: &modules }) {
             Ok(boot) => boot,
             Err(error) => return (machine, Err(Failure { exit: Exit::Usage, error: error.into() })),
         };

@@ -27,14 +27,14 @@ impl Caps {
     }
 }
 
-fn text_of(IommuSpec { preset, unit }: &IommuSpec) -> String {
+fn text_of(IommuSpec { preset, unit, .. }: &IommuSpec) -> String {
     let mut text = format!("{preset}\n");
     write_register(&mut text, "CAP", &unit.cap());
     write_register(&mut text, "ECAP", &unit.ecap());
     text
 }
 
-fn json_of(IommuSpec { preset, unit }: &IommuSpec) -> String {
+fn json_of(IommuSpec { preset, unit, .. }: &IommuSpec) -> String {
     let value = json!({ "preset": preset, "CAP": object_of(&unit.cap()), "ECAP": object_of(&unit.ecap()) });
     format!("{value:#}\n")
 }

@@ -72,13 +72,13 @@ impl CheckArgs {
         let Self { expect, deny_faults, reports, bundle } = self;
         let rules = Rules { expect: expect.clone(), deny_others: *deny_faults };
         let judged = rules != Rules::default();
-        if judged && machine.config().iommu.is_none() {
+        if judged && machine.config().iommus.is_empty() {
             let why = "--expect and --deny-faults need an IOMMU that could fault; add --iommu vtd-legacy";
             return Err(Failure::new(Exit::Usage, why));
         }
         let reports = reports.iter().map(Report::create).collect::<Result<Vec<_>, _>>()?;
         let watch = Watch::new(rules, bundle.as_ref().map_or(0, |_| bundle::EVENTS));
-        let sanitized = machine.config().iommu.as_ref().is_some_and(|iommu| iommu.unit.sanitize);
+        let sanitized = machine.config().iommus.iter().any(|iommu| iommu.unit.sanitize);
         if judged || sanitized || !reports.is_empty() || bundle.is_some() {
             let sink: Box<dyn Sink> = Box::new(watch.clone());
             let sink = match machine.set_trace(None) {

@@ -42,6 +42,8 @@ impl Demo {
         machine.assign_resources().or_exit(Exit::Usage)?;
         let guest = Guest {
             image: Cow::Borrowed(guests::image::VTD_DMA),
+            name: PROGRAM.to_owned(),
+            modules: Vec::new(),
             program: Some(PROGRAM),
             // This machine's caches keep every translation until it is invalidated.
             command_line: "cache=retain".to_owned(),
@@ -81,7 +83,7 @@ impl Demo {
 fn config() -> Result<MachineConfig, Failure> {
     let devices = DEVICES.iter().map(|device| device.parse()).collect::<Result<_, _>>();
     Ok(MachineConfig {
-        iommu: Some(IOMMU.parse().or_exit(Exit::Usage)?),
+        iommus: vec![IOMMU.parse().or_exit(Exit::Usage)?],
         memory: MEMORY.parse().or_exit(Exit::Usage)?,
         devices: devices.or_exit(Exit::Usage)?,
         ..MachineConfig::default()

@@ -1,22 +1,31 @@
 //! Options that describe a machine.
 
 use clap::Args;
-use emulator::config::{DeviceSpec, IommuSpec, MachineConfig, MachineKind, MemorySize};
+use emulator::config::{DeviceSpec, IommuSpec, MachineConfig, MachineSpec, MemorySize};
 
 /// The machine that a guest or a script gets.
 #[derive(Debug, Args)]
 pub struct MachineArgs {
-    /// Board: q35
-    #[arg(long, default_value = "q35", value_name = "NAME")]
-    machine: MachineKind,
-    /// IOMMU and its options, such as vtd-legacy,cache=tiny
+    /// Board and its options, such as q35,ioapic-verify=off
+    ///
+    /// Boards: q35. ioapic-verify=off makes interrupt remapping take the I/O APIC's messages whatever
+    /// source id their entries want: some guests write another one.
+    #[arg(long, default_value = "q35", value_name = "NAME[,KEY=VALUE…]")]
+    machine: MachineSpec,
+    /// IOMMU and its options, such as vtd-legacy,cache=tiny (may be repeated)
     ///
     /// Presets: vtd-legacy, vtd-legacy-cm. Options: aw-bits=39|48|57,
     /// cache=retain|tiny|adversarial|off; and, each on or off, abort-dma, caching-mode,
     /// compress-faults, intremap, protected-regions, root-set-invalidates, write-buffer-flush. Without
     /// this option DMA uses physical addresses.
+    ///
+    /// A machine has up to 8 units, which take devices=00:02.0+00:03.0, the functions of bus 00 behind
+    /// them, a root port with all behind it. The last may do without: it takes all that is left. The
+    /// I/O APIC is behind the last. base=0xfed91000 is where the registers are; the units follow each
+    /// other from 0xfed90000 on. rmrr=0x7f000000-0x7fffffff@00:02.0 reserves memory for a device, and
+    /// says so in the DMAR table.
     #[arg(long, value_name = "PRESET[,KEY=VALUE…]")]
-    iommu: Option<IommuSpec>,
+    iommu: Vec<IommuSpec>,
     /// Fail if a cached translation, context entry or interrupt entry is used that memory no longer
     /// bears out, and name the invalidation that was missing
     #[arg(long, requires = "iommu")]
@@ -39,10 +48,10 @@ impl MachineArgs {
     /// What they describe.
     pub fn config(&self) -> MachineConfig {
         let Self { machine, iommu, sanitize, devices, memory, seed } = self;
-        let iommu = iommu.clone().map(|mut iommu| {
+        let mut iommus = iommu.clone();
+        for iommu in &mut iommus {
             iommu.unit.sanitize = *sanitize;
-            iommu
-        });
-        MachineConfig { machine: *machine, iommu, memory: *memory, devices: devices.clone(), seed: *seed }
+        }
+        MachineConfig { machine: *machine, iommus, memory: *memory, devices: devices.clone(), seed: *seed }
     }
 }

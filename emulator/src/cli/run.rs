@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::Context;
 use clap::Args;
+use emulator::boot::StartError;
 use emulator::control::Server;
 use emulator::exit::Exit;
 use emulator::machine::Machine;
+use firmware::multiboot;
 
 use super::backend::{BackendArgs, Guest};
 use super::checks::{CheckArgs, Ran};
@@ -17,22 +20,30 @@ use super::machine::MachineArgs;
 use super::trace::{self, TraceArgs};
 use super::{Failure, OrExit};
 
-/// The largest image: no guest of this emulator comes near, and a mistyped name of a disk does not
+/// The largest image or module: no guest of this emulator comes near, and a mistyped name of a disk does not
 /// fill the host's memory.
 const MAX_IMAGE: u64 = 256 << 20;
 
 /// The options of `run`.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// ELF64 executable for x86-64, or the name of a built-in guest
+    /// Multiboot image, ELF64 executable for x86-64, or the name of a built-in guest
+    ///
+    /// An image with a multiboot header (version 1) is started as that asks, any other by the Linux
+    /// 64-bit boot protocol. Both find ACPI tables that describe the machine.
     image: String,
     #[command(flatten)]
     machine: MachineArgs,
     #[command(flatten)]
     backend: BackendArgs,
-    /// Command line for the guest
+    /// Command line for the guest; a multiboot guest finds the image's name before it
     #[arg(long, default_value = "", value_name = "WORDS")]
     append: String,
+    /// File for a multiboot guest, with words for it (may be repeated)
+    ///
+    /// The guest finds FILE, a blank and the words in the module's string.
+    #[arg(long = "module", value_name = "FILE[=WORDS]")]
+    modules: Vec<ModuleSpec>,
     #[command(flatten)]
     trace: TraceArgs,
     #[command(flatten)]
@@ -75,7 +86,7 @@ impl ControlArgs {
 
 impl Run {
     pub fn run(self) -> Result<Exit, Failure> {
-        let guest = guest(&self.image, self.append)?;
+        let guest = guest(&self.image, self.append, &self.modules)?;
         let mut machine = Machine::new(&self.machine.config()).or_exit(Exit::Usage)?;
         machine.assign_resources().or_exit(Exit::Usage)?;
         let backend = self.backend.choose(&guest)?;
@@ -104,13 +115,51 @@ impl Run {
 
 /// A built-in guest by its name, else the file of that name. A file that *is* the image of a
 /// built-in guest can run wherever that can.
-fn guest(name: &str, command_line: String) -> Result<Guest, Failure> {
-    if let Some((program, image)) = built_in().find(|(program, _)| *program == name) {
-        return Ok(Guest { image: Cow::Borrowed(image), program: Some(program), command_line });
+fn guest(name: &str, command_line: String, modules: &[ModuleSpec]) -> Result<Guest, Failure> {
+    let (image, program) = match built_in().find(|(program, _)| *program == name) {
+        Some((program, image)) => (Cow::Borrowed(image), Some(program)),
+        None => {
+            let image = read_image(Path::new(name)).or_exit(Exit::Environment)?;
+            let program = built_in().find(|(_, built_in)| *built_in == image).map(|(program, _)| program);
+            (Cow::Owned(image), program)
+        }
+    };
+    // Said before anything runs, and on every back end.
+    if !modules.is_empty() && !multiboot::has_header(&image) {
+        return Err(Failure { exit: Exit::Usage, error: StartError::Modules.into() });
     }
-    let image = read_image(Path::new(name)).or_exit(Exit::Environment)?;
-    let program = built_in().find(|(_, built_in)| *built_in == image).map(|(program, _)| program);
-    Ok(Guest { image: Cow::Owned(image), program, command_line })
+    let modules =
+        modules.iter().map(ModuleSpec::read).collect::<Result<_, _>>().or_exit(Exit::Environment)?;
+    Ok(Guest { image, name: name.to_owned(), modules, program, command_line })
+}
+
+/// A module as asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ModuleSpec {
+    file: String,
+    words: String,
+}
+
+impl FromStr for ModuleSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (file, words) = text.split_once('=').unwrap_or((text, ""));
+        if file.is_empty() {
+            return Err("the file name is missing".to_owned());
+        }
+        Ok(Self { file: file.to_owned(), words: words.to_owned() })
+    }
+}
+
+impl ModuleSpec {
+    /// The file's contents, and the string that goes with them.
+    fn read(&self) -> anyhow::Result<(Vec<u8>, String)> {
+        let Self { file, words } = self;
+        let context = || format!("cannot read the module {file}");
+        let bytes = read_file(Path::new(file)).with_context(context)?;
+        Ok((bytes, format!("{file} {words}").trim_end().to_owned()))
+    }
 }
 
 /// Names and images of the guests that are part of the emulator.
@@ -121,10 +170,12 @@ pub fn built_in() -> impl Iterator<Item = (&'static str, &'static [u8])> {
 fn read_image(path: &Path) -> anyhow::Result<Vec<u8>> {
     let known = guests::programs::NAMES.join(", ");
     let context = || format!("cannot read the image {}; built-in guests: {known}", path.display());
-    let mut image = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_IMAGE + 1).read_to_end(&mut image))
-        .with_context(context)?;
-    anyhow::ensure!(image.len() as u64 <= MAX_IMAGE, "{} is larger than {MAX_IMAGE} bytes", path.display());
-    Ok(image)
+    read_file(path).with_context(context)
+}
+
+fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_IMAGE + 1).read_to_end(&mut bytes)?;
+    anyhow::ensure!(bytes.len() as u64 <= MAX_IMAGE, "it is larger than {MAX_IMAGE} bytes");
+    Ok(bytes)
 }

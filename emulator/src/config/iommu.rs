@@ -1,33 +1,71 @@
 //! The IOMMU: `vtd-legacy,cache=tiny`.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use devices::addr::PAGE_SIZE;
 use devices::iommu::cache::Policy;
 use devices::vtd::{AddressWidth, Config};
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, parse_options};
+use super::{ConfigError, MemorySize, SlotAddress, parse_number, parse_options, switch};
+use crate::machine::layout;
 
 /// Keys of the options.
-const OPTIONS: [&str; 9] = [
+const OPTIONS: [&str; 12] = [
     "abort-dma",
     "aw-bits",
+    "base",
     "cache",
     "caching-mode",
     "compress-faults",
+    "devices",
     "intremap",
     "protected-regions",
+    "rmrr",
     "root-set-invalidates",
     "write-buffer-flush",
 ];
+
+const DEVICES: &str = "functions of bus 00 joined by '+', such as 00:02.0+00:03.0";
+const RESERVED: &str =
+    "whole pages from 4M on and functions of bus 00, such as 0x7f000000-0x7fffffff@00:02.0";
+/// Below lie firmware and guest images, on the smallest machine too.
+const RESERVED_FIRST: u64 = MemorySize::MIN.bytes();
 
 /// An IOMMU as asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IommuSpec {
     /// Name of its capabilities, one of [`Config::PRESETS`].
     pub preset: String,
-    /// What follows from the preset and the options. The seed is the machine's.
+    /// What follows from the preset and the options. Number and seed are the machine's.
     pub unit: Config,
+    /// First register; given out if `None`.
+    pub base: Option<u64>,
+    /// The functions of bus 0 that are behind it, root ports with all that is behind them; all that no
+    /// other unit names if `None`.
+    pub devices: Option<Vec<SlotAddress>>,
+    /// Memory that some device needs from the start.
+    pub reserved: Option<Reserved>,
+}
+
+/// Memory that firmware promises to devices, and an operating system maps for them one to one before
+/// it turns translation on [VT-d 8.4].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reserved {
+    /// First byte: that of a page.
+    pub first: u64,
+    /// Last byte: that of a page.
+    pub last: u64,
+    /// The functions of bus 0 that need it.
+    pub devices: Vec<SlotAddress>,
+}
+
+impl Reserved {
+    /// The memory.
+    pub fn range(&self) -> RangeInclusive<u64> {
+        self.first..=self.last
+    }
 }
 
 impl FromStr for IommuSpec {
@@ -37,10 +75,14 @@ impl FromStr for IommuSpec {
         let preset = text.split(',').next().unwrap_or_default();
         let mut unit =
             Config::preset(preset).ok_or_else(|| ConfigError::unknown("IOMMU", preset, Config::PRESETS))?;
+        let (mut base, mut devices, mut reserved) = (None, None, None);
         parse_options(text, &OPTIONS, |key, value| {
             let switch = |key| switch(key, value);
             match key {
                 "aw-bits" => unit.address_width = address_width(value)?,
+                "base" => base = Some(parse_base(value)?),
+                "devices" => devices = Some(functions("devices", value, DEVICES)?),
+                "rmrr" => reserved = Some(parse_reserved(value)?),
                 "cache" => unit.cache = policy(value)?,
                 "compress-faults" => unit.compress_faults = switch("compress-faults")?,
                 "intremap" => unit.interrupt_remapping = switch("intremap")?,
@@ -53,8 +95,41 @@ impl FromStr for IommuSpec {
             }
             Ok(true)
         })?;
-        Ok(Self { preset: preset.to_owned(), unit })
+        Ok(Self { preset: preset.to_owned(), unit, base, devices, reserved })
     }
+}
+
+fn parse_base(value: &str) -> Result<u64, ConfigError> {
+    let valid = |base: &u64| base.is_multiple_of(PAGE_SIZE) && layout::VTD_BASES.contains(base);
+    parse_number(value).filter(valid).ok_or_else(|| ConfigError::Value {
+        key: "base",
+        value: value.to_owned(),
+        expected: "a multiple of 0x1000 from 0xfed80000 to 0xfedff000",
+    })
+}
+
+/// Functions of bus 0, as `00:02.0+00:03.0`.
+fn functions(
+    key: &'static str,
+    value: &str,
+    expected: &'static str,
+) -> Result<Vec<SlotAddress>, ConfigError> {
+    let function = |text: &str| text.strip_prefix("00:").and_then(|text| text.parse().ok());
+    let invalid = || ConfigError::Value { key, value: value.to_owned(), expected };
+    value.split('+').map(|text| function(text).ok_or_else(invalid)).collect()
+}
+
+fn parse_reserved(value: &str) -> Result<Reserved, ConfigError> {
+    let invalid = || ConfigError::Value { key: "rmrr", value: value.to_owned(), expected: RESERVED };
+    let (range, devices) = value.split_once('@').ok_or_else(invalid)?;
+    let (first, last) = range.split_once('-').ok_or_else(invalid)?;
+    let (first, last) = parse_number(first).zip(parse_number(last)).ok_or_else(invalid)?;
+    let whole = first.is_multiple_of(PAGE_SIZE) && last % PAGE_SIZE == PAGE_SIZE - 1;
+    if !whole || first < RESERVED_FIRST || first > last {
+        return Err(invalid());
+    }
+    let devices = functions("rmrr", devices, RESERVED).map_err(|_| invalid())?;
+    Ok(Reserved { first, last, devices })
 }
 
 fn address_width(value: &str) -> Result<AddressWidth, ConfigError> {
@@ -65,14 +140,6 @@ fn address_width(value: &str) -> Result<AddressWidth, ConfigError> {
         value: value.to_owned(),
         expected: "39, 48 or 57",
     })
-}
-
-fn switch(key: &'static str, value: &str) -> Result<bool, ConfigError> {
-    match value {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err(ConfigError::Value { key, value: value.to_owned(), expected: "on or off" }),
-    }
 }
 
 fn policy(value: &str) -> Result<Policy, ConfigError> {

@@ -3,53 +3,38 @@
 //! Every name, key and value is checked here, once; what follows works with types. Each error is
 //! one sentence that names the thing, its value and what would be right.
 
+mod board;
 mod device;
 mod iommu;
 mod placement;
 mod size;
 #[cfg(test)]
 mod tests;
+mod units;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use board::{MachineKind, MachineSpec};
 pub use device::{DeviceKind, DeviceSpec, SlotAddress};
-pub use iommu::IommuSpec;
+pub use iommu::{IommuSpec, Reserved};
 pub use placement::{Placed, ROOT_BUS, place};
 pub use size::MemorySize;
+pub use units::UnitLayout;
 
 /// A machine as asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineConfig {
     /// Which board.
-    pub machine: MachineKind,
-    /// Its IOMMU, if it has one.
-    pub iommu: Option<IommuSpec>,
+    pub machine: MachineSpec,
+    /// Its IOMMUs: the remapping units, in the order of their numbers.
+    pub iommus: Vec<IommuSpec>,
     /// Size of RAM.
     pub memory: MemorySize,
     /// PCI devices, in the order in which slots are given out.
     pub devices: Vec<DeviceSpec>,
     /// Seed of all randomness in the machine.
     pub seed: u64,
-}
-
-/// The boards there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum MachineKind {
-    /// x86-64 with the address map of QEMU's q35.
-    #[default]
-    Q35,
-}
-
-impl std::str::FromStr for MachineKind {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        match text {
-            "q35" => Ok(Self::Q35),
-            _ => Err(ConfigError::unknown("machine", text, &["q35"])),
-        }
-    }
 }
 
 /// A machine that cannot be built as asked for.
@@ -138,6 +123,39 @@ pub enum ConfigError {
     /// Two root ports of one name.
     #[error("two root ports are called '{0}'; give each its own id=")]
     SameName(String),
+    /// More units than a machine can have.
+    #[error("{count} IOMMUs are too many; a machine has at most {max}")]
+    Units {
+        /// How many were asked for.
+        count: usize,
+        /// How many there can be.
+        max: usize,
+    },
+    /// Two units at one address.
+    #[error("two IOMMUs have their registers at {0:#x}; give one of them another base=")]
+    SameBase(u64),
+    /// A unit that would take all functions that are left, and is not the last.
+    #[error(
+        "IOMMU {0} has no devices=, so it takes all that no other names, and must be the last; name its devices, or put \
+         it last"
+    )]
+    RestNotLast(usize),
+    /// A function behind two units.
+    #[error("00:{0} is named more than once in devices=; a function is behind one IOMMU")]
+    TwoUnits(SlotAddress),
+    /// A function that bus 0 does not have.
+    #[error(
+        "{key}=00:{at} names no function of this machine; on bus 00 are: {known}; of what is behind a root port, name the \
+         port"
+    )]
+    NoFunction {
+        /// The option.
+        key: &'static str,
+        /// The function.
+        at: SlotAddress,
+        /// Those there are.
+        known: String,
+    },
     /// The PCI host refuses a place.
     #[error(transparent)]
     Pci(#[from] devices::pci::AddError),
@@ -185,6 +203,15 @@ fn parse_options(
         seen.push(key);
     }
     Ok(())
+}
+
+/// The value of a switch.
+fn switch(key: &'static str, value: &str) -> Result<bool, ConfigError> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(ConfigError::Value { key, value: value.to_owned(), expected: "on or off" }),
+    }
 }
 
 /// A number as C writes them: decimal, or hexadecimal after `0x`.

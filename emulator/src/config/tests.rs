@@ -115,13 +115,31 @@ fn iommus() {
         ("vtd-legacy,compress-faults=1", "compress-faults=1 is not valid: expected on or off"),
         (
             "vtd-legacy,caches=off",
-            "vtd-legacy has no option 'caches'; its options: abort-dma, aw-bits, cache, caching-mode, \
-             compress-faults, intremap, protected-regions, root-set-invalidates, write-buffer-flush",
+            "vtd-legacy has no option 'caches'; its options: abort-dma, aw-bits, base, cache, caching-mode, \
+             compress-faults, devices, intremap, protected-regions, rmrr, root-set-invalidates, \
+             write-buffer-flush",
         ),
     ] {
         check_error(text.parse::<IommuSpec>(), expected);
     }
-    check_error("pc".parse::<MachineKind>(), "unknown machine 'pc'; known: q35");
+}
+
+#[test]
+fn boards() {
+    for (text, ioapic_verify) in
+        [("q35", true), ("q35,ioapic-verify=on", true), ("q35,ioapic-verify=off", false)]
+    {
+        let spec = text.parse::<MachineSpec>().unwrap();
+        assert_eq!(spec, MachineSpec { kind: MachineKind::Q35, ioapic_verify }, "{text}");
+    }
+    for (text, expected) in [
+        ("pc", "unknown machine 'pc'; known: q35"),
+        ("q35,hpet=off", "q35 has no option 'hpet'; its options: ioapic-verify"),
+        ("q35,ioapic-verify=no", "ioapic-verify=no is not valid: expected on or off"),
+        ("q35,ioapic-verify", "q35: write the option 'ioapic-verify' once, as ioapic-verify=VALUE"),
+    ] {
+        check_error(text.parse::<MachineSpec>(), expected);
+    }
 }
 
 fn placed(texts: &[&str]) -> Result<Vec<(String, SlotAddress)>, ConfigError> {
@@ -183,5 +201,107 @@ fn places_that_are_refused() {
         (&many, "bus pcie.0 has no free slot for edu; take a device away, or put it behind a root port"),
     ] {
         check_error(placed(texts), expected);
+    }
+}
+
+#[test]
+fn units_have_an_address_devices_and_reserved_memory() {
+    let text = "vtd-legacy,base=0xfed91000,devices=00:02.0+00:1f.7,rmrr=0x7f000000-0x7fffffff@00:02.0";
+    let spec = text.parse::<IommuSpec>().unwrap();
+    assert_eq!((spec.base, spec.devices), (Some(0xfed9_1000), Some(vec![at(2, 0), at(31, 7)])));
+    let reserved = Reserved { first: 0x7f00_0000, last: 0x7fff_ffff, devices: vec![at(2, 0)] };
+    assert_eq!(spec.reserved, Some(reserved));
+    let base = "a multiple of 0x1000 from 0xfed80000 to 0xfedff000";
+    let devices = "functions of bus 00 joined by '+', such as 00:02.0+00:03.0";
+    let rmrr = "whole pages from 4M on and functions of bus 00, such as 0x7f000000-0x7fffffff@00:02.0";
+    for (option, expected) in [
+        ("base=0xfed90800", base),
+        ("base=0xfed7f000", base),
+        ("base=0xfee00000", base),
+        ("base=x", base),
+        ("devices=02.0", devices),
+        ("devices=01:00.0", devices),
+        ("devices=00:02.0+", devices),
+        ("devices=00:20.0", devices),
+        ("rmrr=0x7f000000-0x7fffffff", rmrr),
+        ("rmrr=0x7f000000@00:02.0", rmrr),
+        ("rmrr=0x7f000800-0x7fffffff@00:02.0", rmrr),
+        ("rmrr=0x7f000000-0x7f001000@00:02.0", rmrr),
+        ("rmrr=0x7f001000-0x7f000fff@00:02.0", rmrr),
+        ("rmrr=0x3ff000-0x4fffff@00:02.0", rmrr),
+        ("rmrr=0x7f000000-0x7fffffff@", rmrr),
+    ] {
+        let expected = format!("{option} is not valid: expected {expected}");
+        check_error(format!("vtd-legacy,{option}").parse::<IommuSpec>(), &expected);
+    }
+}
+
+fn layout(units: &[&str], devices: &[&str]) -> Result<UnitLayout, ConfigError> {
+    let units = units.iter().map(|text| text.parse()).collect::<Result<Vec<IommuSpec>, _>>()?;
+    let devices = devices.iter().map(|text| text.parse()).collect::<Result<Vec<DeviceSpec>, _>>()?;
+    UnitLayout::new(&units, &place(&devices)?)
+}
+
+const DEVICES: [&str; 4] =
+    ["root-port,id=rp,addr=1", "edu,bus=rp", "exerciser,functions=2,addr=2", "edu,addr=3"];
+
+#[test]
+fn units_take_what_they_name_and_the_last_all_others() {
+    let named = "vtd-legacy,devices=00:01.0+00:02.1";
+    let other = "vtd-legacy,base=0xfed80000,devices=00:03.0";
+    let (none, rp) = (None, Some("rp"));
+    for (units, bases, expected) in [
+        (&[][..], &[][..], [None; 6]),
+        (&["vtd-legacy"], &[0xfed9_0000], [Some(0); 6]),
+        (
+            &[named, "vtd-legacy"],
+            &[0xfed9_0000, 0xfed9_1000],
+            [Some(1), Some(0), Some(0), Some(1), Some(0), Some(1)],
+        ),
+        (&[named, other], &[0xfed9_0000, 0xfed8_0000], [None, Some(0), Some(0), None, Some(0), Some(1)]),
+        (
+            &[other, named, "vtd-legacy"],
+            &[0xfed8_0000, 0xfed9_1000, 0xfed9_2000],
+            [Some(2), Some(1), Some(1), Some(2), Some(1), Some(0)],
+        ),
+    ] {
+        let layout = layout(units, &DEVICES).unwrap();
+        let owners = [
+            (none, at(0, 0)),
+            (none, at(1, 0)),
+            (rp, at(0, 0)),
+            (none, at(2, 0)),
+            (none, at(2, 1)),
+            (none, at(3, 0)),
+        ]
+        .map(|(bus, at)| layout.owner(bus, at));
+        assert_eq!((layout.bases().collect::<Vec<_>>(), owners), (bases.to_vec(), expected), "{units:?}");
+        assert_eq!(layout.ioapic(), units.len().checked_sub(1), "{units:?}");
+    }
+}
+
+#[test]
+fn units_that_are_refused() {
+    let missing = "names no function of this machine; on bus 00 are: 00:00.0, 00:01.0, 00:02.0, 00:02.1, \
+                   00:03.0; of what is behind a root port, name the port";
+    for (units, expected) in [
+        (&["vtd-legacy"; 9][..], "9 IOMMUs are too many; a machine has at most 8"),
+        (
+            &["vtd-legacy", "vtd-legacy,devices=00:01.0"],
+            "IOMMU 0 has no devices=, so it takes all that no other names, and must be the last; name its devices, \
+             or put it last",
+        ),
+        (
+            &["vtd-legacy,base=0xfed91000,devices=00:01.0", "vtd-legacy"],
+            "two IOMMUs have their registers at 0xfed91000; give one of them another base=",
+        ),
+        (
+            &["vtd-legacy,devices=00:01.0", "vtd-legacy,devices=00:02.0+00:01.0"],
+            "00:01.0 is named more than once in devices=; a function is behind one IOMMU",
+        ),
+        (&["vtd-legacy,devices=00:02.2"], &format!("devices=00:02.2 {missing}")),
+        (&["vtd-legacy,rmrr=0x500000-0x500fff@00:04.0"], &format!("rmrr=00:04.0 {missing}")),
+    ] {
+        check_error(layout(units, &DEVICES), expected);
     }
 }

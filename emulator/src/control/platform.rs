@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use devices::events::Time;
+use devices::ioapic::LevelRoute;
 use vm_memory::GuestMemoryMmap;
 
 use super::Server;
@@ -74,6 +75,14 @@ impl Platform for Controlled {
 
     fn take_interrupts(&mut self) -> Vec<Interrupt> {
         self.machine.take_interrupts()
+    }
+
+    fn take_level_routes(&mut self) -> Option<Vec<LevelRoute>> {
+        self.machine.take_level_routes()
+    }
+
+    fn end_of_interrupt(&mut self, vector: u8) {
+        self.machine.end_of_interrupt(vector);
     }
 
     fn take_console(&mut self) -> Vec<u8> {

@@ -12,7 +12,7 @@ use crate::trace::{Sink, Tee};
 /// A machine whose exerciser, 00:01.0, masters the bus, with translation off.
 fn machine() -> Machine {
     let config = MachineConfig {
-        iommu: Some("vtd-legacy".parse().unwrap()),
+        iommus: vec!["vtd-legacy".parse().unwrap()],
         memory: "16M".parse().unwrap(),
         devices: vec!["exerciser".parse().unwrap(), "edu".parse().unwrap()],
         ..MachineConfig::default()
@@ -354,4 +354,31 @@ fn clients_are_served_one_after_another_until_one_quits() {
     let mut rest = Vec::new();
     std::io::Read::read_to_end(&mut &silent, &mut rest).unwrap();
     assert!(rest.is_empty());
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[test]
+fn a_controlled_machine_keeps_its_level_triggered_interrupts() {
+    use crate::kvm::Platform;
+    use crate::machine::Interrupt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut machine = machine();
+    machine.assign_resources().unwrap();
+    // Memory space of edu, 00:02.0, whose pin is routed to input 22: level, vector 41h.
+    machine.write(0xb001_0004, &[6, 0]);
+    for (index, value) in [(0x3d_u32, 0_u32), (0x3c, 0x8041)] {
+        machine.write(0xfec0_0000, &index.to_le_bytes());
+        machine.write(0xfec0_0010, &value.to_le_bytes());
+    }
+    let mut bar = [0; 4];
+    machine.read(0xb001_0010, &mut bar);
+    let edu = u64::from(u32::from_le_bytes(bar) & !0xf);
+    let mut controlled = Controlled::new(machine, Server::bind(&folder.path().join("socket")).unwrap());
+    assert_eq!(controlled.take_level_routes().map(|routes| routes.len()), Some(1));
+    controlled.write(edu + 0x60, &1u32.to_le_bytes());
+    let message = Interrupt::Message { address: 0xfee0_0000, data: 0xc041 };
+    assert!(controlled.take_interrupts().contains(&message));
+    controlled.end_of_interrupt(0x41);
+    assert_eq!(controlled.take_interrupts(), [message], "its cause is still there");
 }

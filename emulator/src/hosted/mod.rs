@@ -10,7 +10,11 @@
 //! metal nothing after that runs, and when its time is over, because a program that never ends has
 //! no other place to be stopped at.
 //!
-//! What is absent: an IOAPIC. Level-triggered lines reach no program here.
+//! A program has no local APIC to write an EOI to: what it does with a vector, it does before it asks
+//! for the next one. So an interrupt ends there: the next call of `take_interrupt` or `idle` first ends
+//! the one taken before. A level-triggered interrupt whose cause is still there then comes again, and
+//! one that the program has dealt with does not. Ending it at the moment it is taken instead would
+//! send each of them twice.
 
 #[cfg(test)]
 mod tests;
@@ -135,6 +139,13 @@ impl Hosted<'_> {
         }
     }
 
+    /// Ends the interrupt that was taken last; that of a level may make the next message.
+    fn end_of_interrupt(&mut self) {
+        if let Some(vector) = self.vectors.end() {
+            self.machine.end_of_interrupt(vector);
+        }
+    }
+
     fn read<const N: usize>(&mut self, address: u64) -> [u8; N] {
         let mut bytes = [0; N];
         self.call().read(address, &mut bytes);
@@ -211,11 +222,13 @@ impl Hw for Hosted<'_> {
     }
 
     fn take_interrupt(&mut self) -> Option<u8> {
+        self.end_of_interrupt();
         self.call();
         self.vectors.take()
     }
 
     fn idle(&mut self) {
+        self.end_of_interrupt();
         self.call();
         if self.vectors.is_empty() {
             let soon = self.machine.now().after(IDLE);
@@ -224,8 +237,12 @@ impl Hw for Hosted<'_> {
     }
 
     fn ram(&self) -> Range {
-        let low = layout::ram(self.machine.config().memory.bytes())[0].1;
-        Range { start: RAM_FIRST, last: low - 1 }
+        let config = self.machine.config();
+        let low = layout::ram(config.memory.bytes())[0].1;
+        let reserved = config.iommus.iter().filter_map(|iommu| iommu.reserved.as_ref());
+        // As on bare metal, where the memory map leaves it out; it lies above the first address.
+        let end = reserved.map(|reserved| reserved.first).fold(low, u64::min);
+        Range { start: RAM_FIRST, last: end - 1 }
     }
 
     fn command_line(&self) -> &str {

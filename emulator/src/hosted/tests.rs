@@ -81,3 +81,31 @@ fn a_panic_of_a_program_is_not_taken_for_an_end() {
     let result = catch_unwind(|| run_program(|_| resume_unwind(Box::new("broken"))));
     assert_eq!(*result.unwrap_err().downcast::<&str>().unwrap(), "broken");
 }
+
+#[test]
+fn a_level_comes_again_until_the_program_has_dealt_with_it() {
+    let config = MachineConfig {
+        memory: "16M".parse::<MemorySize>().unwrap(),
+        devices: vec!["edu".parse().unwrap()],
+        ..MachineConfig::default()
+    };
+    let mut machine = Machine::new(&config).unwrap();
+    machine.assign_resources().unwrap();
+    let options = Options { command_line: "", limit: Time(10_000_000) };
+    let finished = run(machine, options, &mut |_| (), |hw| {
+        hw.mmio_write32(0xb000_8004, 2);
+        // Pin 21: level triggered, vector 41h.
+        hw.mmio_write32(0xfec0_0000, 0x3a);
+        hw.mmio_write32(0xfec0_0010, 0x8041);
+        hw.mmio_write32(0xc000_0060, 1);
+        assert_eq!(hw.take_interrupt(), Some(0x41));
+        hw.idle();
+        assert_eq!(hw.take_interrupt(), Some(0x41));
+        assert_eq!(hw.take_interrupt(), Some(0x41));
+        hw.mmio_write32(0xc000_0064, 1);
+        hw.idle();
+        assert_eq!(hw.take_interrupt(), None);
+        0
+    });
+    assert_eq!(finished.ending, Ending::Exited(0));
+}

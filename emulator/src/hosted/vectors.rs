@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 /// The id of the only processor.
 pub(super) const APIC_ID: u8 = 0;
 const BROADCAST: u64 = 0xff;
+/// Data bit: level triggered [SDM 11.11.2].
+const LEVEL: u32 = 1 << 15;
 /// Vectors below this are reserved for exceptions.
 const FIRST_VECTOR: u8 = 16;
 
@@ -12,7 +14,15 @@ const FIRST_VECTOR: u8 = 16;
 /// per vector.
 #[derive(Debug, Default)]
 pub(super) struct Vectors {
-    waiting: VecDeque<u8>,
+    waiting: VecDeque<Interrupt>,
+    /// The level-triggered one that was taken last and did not end yet.
+    in_service: Option<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Interrupt {
+    vector: u8,
+    level: bool,
 }
 
 impl Vectors {
@@ -25,14 +35,27 @@ impl Vectors {
         // Bits 7:0 are the vector.
         let vector = data as u8;
         let mine = !logical && (destination == u64::from(APIC_ID) || destination == BROADCAST);
-        if mine && fixed && vector >= FIRST_VECTOR && !self.waiting.contains(&vector) {
-            self.waiting.push_back(vector);
+        if !mine || !fixed || vector < FIRST_VECTOR {
+            return;
+        }
+        let level = data & LEVEL != 0;
+        match self.waiting.iter_mut().find(|waiting| waiting.vector == vector) {
+            // The trigger mode is kept per vector: that of the last message counts.
+            Some(waiting) => waiting.level = level,
+            None => self.waiting.push_back(Interrupt { vector, level }),
         }
     }
 
     /// The vector that waited longest.
     pub(super) fn take(&mut self) -> Option<u8> {
-        self.waiting.pop_front()
+        let Interrupt { vector, level } = self.waiting.pop_front()?;
+        self.in_service = level.then_some(vector);
+        Some(vector)
+    }
+
+    /// Ends the interrupt taken last: its vector, if the I/O APIC has to hear of it.
+    pub(super) fn end(&mut self) -> Option<u8> {
+        self.in_service.take()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -61,5 +84,16 @@ mod tests {
         }
         let taken: Vec<u8> = std::iter::from_fn(|| vectors.take()).collect();
         assert_eq!(taken, [0x41, 0x42, 0x43]);
+    }
+
+    #[test]
+    fn only_the_end_of_a_level_is_told_and_once() {
+        let mut vectors = Vectors::default();
+        for data in [0x41, 0xc042, 0x43, 0xc043] {
+            vectors.message(0xfee0_0000, data);
+        }
+        let ends: Vec<_> =
+            std::iter::from_fn(|| vectors.take().map(|_| (vectors.end(), vectors.end()))).collect();
+        assert_eq!(ends, [(None, None), (Some(0x42), None), (Some(0x43), None)]);
     }
 }

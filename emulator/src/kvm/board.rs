@@ -50,6 +50,10 @@ impl<P: Platform> Board<P> {
 
     /// Sends out what has come of the last calls and sets the timer for what comes next.
     pub(super) fn settle(&mut self, vm: &Vm) -> Result<(), KvmError> {
+        // A message that overtook its route would end unheard, and never be sent again.
+        if let Some(routes) = self.platform.take_level_routes() {
+            vm.set_level_routes(&routes)?;
+        }
         for interrupt in self.platform.take_interrupts() {
             vm.deliver(interrupt)?;
         }

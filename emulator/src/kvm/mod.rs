@@ -5,8 +5,10 @@
 //! up to the host's, does the access and delivers what came of it. Machine time follows the host's
 //! monotonic clock.
 //!
-//! Message interrupts go to the local APIC by KVM_SIGNAL_MSI. Interrupt *lines* end at the IOAPIC,
-//! which with a split irqchip is the platform's business: one that has none loses them here.
+//! Message interrupts go to the local APIC by KVM_SIGNAL_MSI. Interrupt *lines* end at the I/O APIC,
+//! which with a split irqchip is the platform's: it makes messages of them. The end of a
+//! level-triggered one has to come back to it, and KVM tells the end of those vectors only that its
+//! interrupt routes name. So the routes follow the platform's, always before the message goes out.
 //!
 //! Not every KVM is real. A para-virtual one, without VMX or SVM below it, *emulates* kernel-mode
 //! code, runs only a subset of the instructions and may run some of them wrongly. So [`probe`] runs

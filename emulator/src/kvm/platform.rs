@@ -1,6 +1,7 @@
 //! What a virtual processor needs of the machine around it.
 
 use devices::events::Time;
+use devices::ioapic::LevelRoute;
 use vm_memory::GuestMemoryMmap;
 
 use crate::machine::{Interrupt, Machine};
@@ -25,6 +26,13 @@ pub trait Platform: Send + 'static {
     fn next_event(&self) -> Option<Time>;
     /// Removes and returns the interrupts that have arisen.
     fn take_interrupts(&mut self) -> Vec<Interrupt>;
+    /// The level-triggered interrupts whose end the platform waits for, if they are others than at
+    /// the last call. A platform without an I/O APIC waits for none.
+    fn take_level_routes(&mut self) -> Option<Vec<LevelRoute>> {
+        None
+    }
+    /// The processor has ended the interrupt `vector`, which is one of those.
+    fn end_of_interrupt(&mut self, _vector: u8) {}
     /// Removes and returns what the guest has printed.
     fn take_console(&mut self) -> Vec<u8>;
     /// The value with which the guest asked to end, once it has.
@@ -66,6 +74,14 @@ impl Platform for Machine {
 
     fn take_interrupts(&mut self) -> Vec<Interrupt> {
         self.take_interrupts()
+    }
+
+    fn take_level_routes(&mut self) -> Option<Vec<LevelRoute>> {
+        self.take_level_routes()
+    }
+
+    fn end_of_interrupt(&mut self, vector: u8) {
+        self.end_of_interrupt(vector);
     }
 
     fn take_console(&mut self) -> Vec<u8> {

@@ -57,6 +57,8 @@ pub(super) enum Exit<'a> {
     Read { target: Target, data: &'a mut [u8] },
     /// It has written `data`.
     Write { target: Target, data: &'a [u8] },
+    /// It has ended an interrupt that some route names.
+    EndOfInterrupt { vector: u8 },
     /// Its processor has shut down.
     Shutdown,
     /// KVM gave up.
@@ -73,6 +75,7 @@ pub(super) fn run(vcpu: &mut VcpuFd) -> Result<Exit<'_>, kvm_ioctls::Error> {
         VcpuExit::IoOut(port, data) => (port.into(), data.as_ptr().cast_mut(), data.len(), Some(port), false),
         VcpuExit::MmioRead(address, data) => (address, data.as_mut_ptr(), data.len(), None, true),
         VcpuExit::MmioWrite(address, data) => (address, data.as_ptr().cast_mut(), data.len(), None, false),
+        VcpuExit::IoapicEoi(vector) => return Ok(Exit::EndOfInterrupt { vector }),
         VcpuExit::Shutdown => return Ok(Exit::Shutdown),
         VcpuExit::InternalError => {
             let record = vcpu.get_kvm_run();

@@ -3,6 +3,9 @@
 //! A host without one has to say so: IOMMULATOR_NO_KVM=1 turns each of these tests into the check
 //! that [`probe`] refuses.
 
+mod levels;
+mod multiboot_guest;
+
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
@@ -214,7 +217,7 @@ fn a_whole_machine_is_a_platform() {
         return;
     }
     let config = MachineConfig {
-        iommu: Some("vtd-legacy".parse().unwrap()),
+        iommus: vec!["vtd-legacy".parse().unwrap()],
         memory: "4M".parse().unwrap(),
         ..Default::default()
     };
@@ -343,11 +346,16 @@ fn waits_for_interrupt(trigger: u64) -> (Bench, BootState) {
         asm.hlt()?;
         asm.jmp(wait)
     });
-    // Two bytes of jump and 16 of nop: the handler is at 0x10012. Gate: present, type 0xe, 0x10.
-    let gate = [0x12, 0, 0x10, 0, 0, 0x8e, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0_u8];
-    bench.memory.write_slice(&gate, GuestAddress(IDT + 16 * u64::from(VECTOR))).unwrap();
-    bench.memory.write_slice(&[0xff, 0x0f, 0, 0, 2, 0, 0, 0, 0, 0], GuestAddress(IDTR)).unwrap();
+    write_idt(&bench.memory);
     (bench, boot)
+}
+
+/// An IDT for a guest that begins with two bytes of jump and 16 of nop: the handler is at 0x10012.
+fn write_idt(memory: &GuestMemoryMmap) {
+    // Gate: present, type 0xe, 0x10.
+    let gate = [0x12, 0, 0x10, 0, 0, 0x8e, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0_u8];
+    memory.write_slice(&gate, GuestAddress(IDT + 16 * u64::from(VECTOR))).unwrap();
+    memory.write_slice(&[0xff, 0x0f, 0, 0, 2, 0, 0, 0, 0, 0], GuestAddress(IDTR)).unwrap();
 }
 
 #[test]

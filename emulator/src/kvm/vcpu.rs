@@ -114,6 +114,12 @@ fn run<P: Platform>(shared: &Shared<P>, processor: &mut Processor) -> Outcome {
                     return Ok(Some(value));
                 }
             }
+            Exit::EndOfInterrupt { vector } => {
+                let Ok(mut board) = shared.board.lock() else { return Ok(None) };
+                board.catch_up();
+                board.platform.end_of_interrupt(vector);
+                board.settle(&shared.vm)?;
+            }
             Exit::Shutdown => return Err(KvmError::TripleFault),
             Exit::InternalError { suberror } => return Err(internal_error(shared, processor, suberror)),
             Exit::Other(what) => return Err(KvmError::Unexpected(what)),
@@ -132,7 +138,7 @@ fn access<P: Platform>(board: &mut Board<P>, exit: Exit<'_>) {
         }
         Exit::Read { target: Target::Memory(address), data } => platform.read(address, data),
         Exit::Write { target: Target::Memory(address), data } => platform.write(address, data),
-        Exit::Shutdown | Exit::InternalError { .. } | Exit::Other(_) => {}
+        Exit::EndOfInterrupt { .. } | Exit::Shutdown | Exit::InternalError { .. } | Exit::Other(_) => {}
     }
 }
 

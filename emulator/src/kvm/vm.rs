@@ -1,9 +1,11 @@
 //! A virtual machine and its processor, set up for a guest's first instruction.
 
+use devices::ioapic::{self, LevelRoute};
 use firmware::{BootState, Segment};
 use kvm_bindings::{
-    CpuId, KVM_API_VERSION, KVM_CAP_SPLIT_IRQCHIP, KVM_MAX_CPUID_ENTRIES, kvm_enable_cap, kvm_msi, kvm_regs,
-    kvm_segment,
+    CpuId, KVM_API_VERSION, KVM_CAP_SPLIT_IRQCHIP, KVM_IRQ_ROUTING_MSI, KVM_MAX_CPUID_ENTRIES, KvmIrqRouting,
+    kvm_enable_cap, kvm_irq_routing_entry, kvm_irq_routing_entry__bindgen_ty_1, kvm_irq_routing_msi, kvm_msi,
+    kvm_regs, kvm_segment,
 };
 use kvm_ioctls::{Cap, Kvm, VcpuFd};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
@@ -13,8 +15,8 @@ use super::sys::MappedVm;
 use super::{Features, KvmError, cpuid};
 use crate::machine::Interrupt;
 
-/// Routes kept for an IOAPIC outside the kernel: the 24 pins of the one that a PC has.
-const IOAPIC_PINS: u64 = 24;
+/// Routes kept for an I/O APIC outside the kernel.
+const IOAPIC_PINS: u64 = ioapic::PINS as u64;
 /// Three pages for Intel processors that cannot run real mode, where no PC has RAM.
 const TSS_ADDRESS: usize = 0xfffb_d000;
 /// Longest x86 instruction.
@@ -73,8 +75,19 @@ impl Vm {
         Ok(Processor { vcpu })
     }
 
+    /// Has the processor report the end of the level-triggered interrupts that `routes` name, and of no
+    /// others [KVM API 4.52, KVM_SET_GSI_ROUTING]. What a route names is not sent through it.
+    pub(super) fn set_level_routes(&self, routes: &[LevelRoute]) -> Result<(), KvmError> {
+        let entries: Vec<_> = routes.iter().map(route).collect();
+        let table = KvmIrqRouting::from_entries(&entries).map_err(|error| KvmError::Host {
+            what: "allocating interrupt routes",
+            source: std::io::Error::other(format!("{error:?}")),
+        })?;
+        self.mapped.fd().set_gsi_routing(&table).map_err(KvmError::host("setting interrupt routes"))
+    }
+
     /// Sends an interrupt to the local APIC. A message that no processor accepts is lost, as on a
-    /// bus, and so is a line: there is no IOAPIC that would make a message of it.
+    /// bus. Lines are for others: the platform has made messages of them.
     pub(super) fn deliver(&self, interrupt: Interrupt) -> Result<(), KvmError> {
         let Interrupt::Message { address, data } = interrupt else { return Ok(()) };
         // The two halves of the address.
@@ -124,6 +137,23 @@ fn set_registers(vcpu: &VcpuFd, boot: &BootState) -> Result<(), KvmError> {
     vcpu.set_sregs(&sregs).map_err(KvmError::host("setting system registers"))?;
     let regs = kvm_regs { rip, rax, rbx, rsi, rsp, rflags, ..Default::default() };
     vcpu.set_regs(&regs).map_err(KvmError::host("setting registers"))
+}
+
+/// The route of a pin, whose number is that of the route.
+fn route(&LevelRoute { pin, address, data }: &LevelRoute) -> kvm_irq_routing_entry {
+    let msi = kvm_irq_routing_msi {
+        // The two halves of the address.
+        address_lo: address as u32,
+        address_hi: (address >> 32) as u32,
+        data,
+        ..Default::default()
+    };
+    kvm_irq_routing_entry {
+        gsi: pin,
+        type_: KVM_IRQ_ROUTING_MSI,
+        u: kvm_irq_routing_entry__bindgen_ty_1 { msi },
+        ..Default::default()
+    }
 }
 
 /// A segment register with the hidden part that loading the selector would give it [SDM 3.4.5].

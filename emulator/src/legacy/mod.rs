@@ -5,7 +5,8 @@
 //! one access per byte at successive ports, as the bus does it (only the selector of [`FwCfg`] has 16
 //! bits); ports beyond the device's own read as ones and take no write.
 //!
-//! What is absent: the interrupt controllers that the lines lead to, PIT and keyboard controller.
+//! What is absent: PIT and keyboard controller, and what the lines lead to: the machine joins them to
+//! the interrupt controllers.
 
 mod calendar;
 mod debug_exit;

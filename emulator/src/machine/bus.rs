@@ -1,11 +1,13 @@
 //! Accesses of processors: which model an address or port belongs to.
 
 use devices::addr::Pa;
+use devices::ioapic;
+use devices::pic;
 use devices::trace::TraceEvent;
 use devices::vtd;
 
-use super::{Machine, VTD, layout};
-use crate::legacy::DebugExit;
+use super::{Machine, Remapper, layout};
+use crate::legacy::{DebugExit, FwCfg};
 
 /// Bytes of the widest access that reaches a model.
 const WIDEST: usize = 8;
@@ -56,6 +58,8 @@ impl Machine {
         match Port::of(port) {
             Port::Serial(offset) => self.serial.read(offset, data, &mut fx),
             Port::Rtc(offset) => self.rtc.read(offset, data, &mut fx),
+            Port::Pic => self.pic.read(port, data, &mut fx),
+            Port::FwCfg(offset) => self.fw_cfg.read(offset, data, &mut fx),
             Port::Exit(offset) => self.debug_exit.read(offset, data, &mut fx),
             Port::Other if self.pci.io_read(port, data, &mut fx) => {}
             Port::Other => {
@@ -72,6 +76,8 @@ impl Machine {
         match Port::of(port) {
             Port::Serial(offset) => self.serial.write(offset, data, &mut fx),
             Port::Rtc(offset) => self.rtc.write(offset, data, &mut fx),
+            Port::Pic => self.pic.write(port, data, &mut fx),
+            Port::FwCfg(offset) => self.fw_cfg.write(offset, data, &mut fx),
             Port::Exit(offset) => self.debug_exit.write(offset, data, &mut fx),
             Port::Other if self.pci.io_write(port, data, &mut fx) => {}
             Port::Other => fx.trace(|| unclaimed("port", port.into(), data.len(), true)),
@@ -81,12 +87,13 @@ impl Machine {
 
     fn device_read(&mut self, address: u64, data: &mut [u8]) {
         let mut fx = self.effects();
-        match (Window::of(address), &mut self.vtd) {
-            (Window::Vtd(offset), Some(unit)) => {
-                fx.set_device(VTD);
+        match Window::of(address, &mut self.units) {
+            Window::Unit(Remapper { unit, device, .. }, offset) => {
+                fx.set_device(*device);
                 unit.read(offset, data, &mut fx);
             }
-            (Window::Ecam(offset), _) => self.pci.ecam_read(offset, data),
+            Window::IoApic(offset) => self.ioapic.read(offset, data, &mut fx),
+            Window::Ecam(offset) => self.pci.ecam_read(offset, data),
             _ if self.pci.mmio_read(address, data, &mut fx) => {}
             _ => {
                 data.fill(0xff);
@@ -98,12 +105,17 @@ impl Machine {
 
     fn device_write(&mut self, address: u64, data: &[u8]) {
         let mut fx = self.effects();
-        match (Window::of(address), &mut self.vtd) {
-            (Window::Vtd(offset), Some(unit)) => {
-                fx.set_device(VTD);
+        match Window::of(address, &mut self.units) {
+            Window::Unit(Remapper { unit, device, .. }, offset) => {
+                fx.set_device(*device);
                 unit.write(offset, data, &mut fx);
+                self.routes.touch();
             }
-            (Window::Ecam(offset), _) => self.pci.ecam_write(offset, data, &mut fx),
+            Window::IoApic(offset) => {
+                self.ioapic.write(offset, data, &mut fx);
+                self.routes.touch();
+            }
+            Window::Ecam(offset) => self.pci.ecam_write(offset, data, &mut fx),
             _ if self.pci.mmio_write(address, data, &mut fx) => {}
             _ => fx.trace(|| unclaimed("memory", address, data.len(), true)),
         }
@@ -132,17 +144,21 @@ enum Piece {
 }
 
 /// What is at fixed addresses outside RAM, with the offset in it.
-enum Window {
-    Vtd(u64),
+enum Window<'a> {
+    Unit(&'a mut Remapper, u64),
+    IoApic(u64),
     Ecam(u64),
     Other,
 }
 
-impl Window {
-    fn of(address: u64) -> Self {
+impl<'a> Window<'a> {
+    fn of(address: u64, units: &'a mut [Remapper]) -> Self {
         let offset = |first: u64, size: u64| address.checked_sub(first).filter(|offset| *offset < size);
-        if let Some(offset) = offset(layout::VTD_BASE, vtd::REGISTERS_SIZE) {
-            Self::Vtd(offset)
+        let unit = |remapper: &'a mut Remapper| Some((offset(remapper.base, vtd::REGISTERS_SIZE)?, remapper));
+        if let Some((offset, remapper)) = units.iter_mut().find_map(unit) {
+            Self::Unit(remapper, offset)
+        } else if let Some(offset) = offset(layout::IOAPIC_BASE, ioapic::REGISTERS_SIZE) {
+            Self::IoApic(offset)
         } else if let Some(offset) = offset(layout::ECAM_BASE, layout::ECAM_SIZE) {
             Self::Ecam(offset)
         } else {
@@ -155,6 +171,9 @@ impl Window {
 enum Port {
     Serial(u16),
     Rtc(u16),
+    /// It has ports in several places and tells them apart itself.
+    Pic,
+    FwCfg(u16),
     Exit(u16),
     Other,
 }
@@ -166,6 +185,10 @@ impl Port {
             Self::Serial(offset)
         } else if let Some(offset) = offset(layout::RTC_PORT, 2) {
             Self::Rtc(offset)
+        } else if pic::PORTS.iter().any(|ports| ports.contains(&port)) {
+            Self::Pic
+        } else if let Some(offset) = offset(layout::FW_CFG_PORT, FwCfg::PORTS) {
+            Self::FwCfg(offset)
         } else if let Some(offset) = offset(layout::EXIT_PORT, DebugExit::PORTS) {
             Self::Exit(offset)
         } else {

@@ -1,10 +1,14 @@
 //! Effects: what models want done elsewhere, done after they have returned.
 
-use devices::fabric::{Effect, Effects, posted_write};
+use devices::fabric::{Effect, Effects, Initiator, posted_write};
 use devices::trace::TraceEvent;
 use serde::{Deserialize, Serialize};
 
-use super::{Machine, VTD};
+use super::lines::Input;
+use super::{Machine, Remapper};
+
+/// Data bit of a message: level triggered [SDM 11.11.2].
+const LEVEL: u32 = 1 << 15;
 
 /// An interrupt on its way to the processors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,7 +20,7 @@ pub enum Interrupt {
         /// Data written; bits 7:0 are the vector.
         data: u32,
     },
-    /// A level-triggered line changed.
+    /// A level-triggered line changed. The machine's own interrupt controllers know already.
     Line {
         /// Global system interrupt number.
         line: u32,
@@ -39,8 +43,8 @@ impl Machine {
 
     /// Delivers what a model left in `fx`, and what that delivery makes of it in turn.
     ///
-    /// This ends: only a fault has effects of its own, they are messages and events, and no
-    /// delivery performs a DMA that could fault again.
+    /// This ends: a line has messages and faults for effects, a fault has messages and events, and
+    /// those have none. No delivery performs a DMA that could fault again.
     pub(super) fn deliver(&mut self, mut fx: Effects) {
         loop {
             self.emit(&mut fx);
@@ -56,22 +60,31 @@ impl Machine {
 
     fn deliver_one(&mut self, effect: Effect, fx: &mut Effects) {
         match effect {
-            Effect::Interrupt { address, data, .. } => self.message(address, data, fx),
+            Effect::Interrupt { initiator, address, data } => {
+                if matches!(initiator, Initiator::IoApic { .. }) && data & LEVEL != 0 {
+                    self.routes.touch();
+                }
+                self.message(address, data, fx);
+            }
             Effect::PostedWrite { address, data } => {
                 if posted_write(&self.phys, address, data) {
                     self.message(address, data, fx);
                 }
             }
-            Effect::Fault(fault) => {
-                if let Some(unit) = &mut self.vtd {
-                    fx.set_device(VTD);
+            Effect::Fault { unit, fault } => {
+                if let Some(Remapper { unit, device, .. }) = self.units.get_mut(unit.index()) {
+                    fx.set_device(*device);
                     unit.fault(fault, fx);
                 }
             }
-            Effect::Stale(stale) => fx.trace(|| TraceEvent::Stale { unit: "vtd", stale }),
+            Effect::Stale { unit, stale } => fx.trace(|| TraceEvent::Stale { unit: unit.name(), stale }),
             Effect::Line { line, asserted } => {
                 fx.trace(|| TraceEvent::Line { line, asserted });
                 self.interrupts.push(Interrupt::Line { line, asserted });
+                self.pic.set_line(line, asserted);
+                if let Some(Input { pin, asserted }) = self.lines.set(line, asserted) {
+                    self.ioapic.set_line(pin, asserted, fx);
+                }
             }
             Effect::Schedule { device, time, event } => self.events.push(time, device, event),
         }

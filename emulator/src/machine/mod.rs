@@ -4,38 +4,56 @@
 //! ports, lets time pass with [`Machine::advance`] and takes the interrupts. What no model claims
 //! reads as all ones and swallows writes, as on a PC.
 //!
-//! What is absent: processors and their interrupt controllers, threads, host time.
+//! Interrupt lines end at the I/O APIC and the 8259 pair, and leave the machine as messages. A driver
+//! sees the lines as well, for those who test devices without a processor.
+//!
+//! What is absent: processors and their local APICs, threads, host time.
 
 mod assembly;
 mod bus;
 mod deliver;
+mod description;
 pub mod layout;
+mod lines;
 mod probe;
 mod resources;
+mod routes;
 mod state;
 #[cfg(test)]
 mod tests;
 mod time;
 
-use std::sync::Arc;
-
 use devices::addr::Pa;
 use devices::events::{DeviceId, EventQueue, Time};
-use devices::fabric::{Direct, Translate};
+use devices::ioapic::{self, IoApic};
 use devices::mem::{MemError, PhysMem};
 use devices::pci::Host;
+use devices::pic::Pic;
 use devices::vtd;
 use vm_memory::{GuestAddress, GuestMemoryMmap};
 
-use crate::config::{ConfigError, MachineConfig};
-use crate::legacy::{DebugExit, Rtc, Serial};
+use crate::config::{ConfigError, MachineConfig, UnitLayout, place};
+use crate::legacy::{DebugExit, FwCfg, Rtc, Serial};
 use crate::trace::Sink;
 pub use deliver::Interrupt;
+use lines::Lines;
 pub use probe::{Explained, ProbeError};
+use routes::Routes;
 pub use state::{MachineState, RestoreError};
 
-/// The remapping unit's number in the event queue.
-const VTD: DeviceId = DeviceId(1);
+/// The first remapping unit's number in the event queue; the others follow.
+const FIRST_UNIT: u32 = 1;
+/// Processors that a machine is driven by, at most.
+const PROCESSORS: u16 = 1;
+
+/// A remapping unit in its place.
+struct Remapper {
+    /// First register.
+    base: u64,
+    /// Its number in the event queue.
+    device: DeviceId,
+    unit: vtd::Unit,
+}
 
 /// A machine at rest between two calls of its driver.
 pub struct Machine {
@@ -45,10 +63,17 @@ pub struct Machine {
     now: Time,
     events: EventQueue,
     interrupts: Vec<Interrupt>,
-    vtd: Option<vtd::Unit>,
+    units: Vec<Remapper>,
+    /// Which unit serves whom.
+    served: UnitLayout,
     pci: Host,
+    ioapic: IoApic,
+    pic: Pic,
+    lines: Lines,
+    routes: Routes,
     serial: Serial,
     rtc: Rtc,
+    fw_cfg: FwCfg,
     debug_exit: DebugExit,
     sink: Option<Box<dyn Sink>>,
 }
@@ -62,21 +87,27 @@ impl Machine {
         let ranges = layout::ram(config.memory.bytes());
         let memory = allocate(&ranges)?;
         let phys = PhysMem::from_guest_memory(&memory)?;
-        let vtd = config.iommu.as_ref().map(|iommu| {
-            vtd::Unit::new(vtd::Config { seed: config.seed, ..iommu.unit.clone() }, phys.clone())
-        });
-        let iommu =
-            vtd.as_ref().map_or_else(|| Arc::new(Direct) as Arc<dyn Translate>, vtd::Unit::translator);
-        let pci = assembly::build(&config.devices, &phys, &iommu)?;
+        let placed = place(&config.devices)?;
+        let served = UnitLayout::new(&config.iommus, &placed)?;
+        let units = assembly::units(config, &served, &phys)?;
+        let pci = assembly::build(&placed, &phys, &served, &units)?;
+        let ioapic = ioapic::Config { verify: config.machine.ioapic_verify, ..ioapic::Config::default() };
+        let ioapic = IoApic::new(ioapic, assembly::translator(&units, served.ioapic()));
         Ok(Self {
             config: config.clone(),
             now: Time::default(),
             events: EventQueue::default(),
             interrupts: Vec::new(),
-            vtd,
+            units,
+            served,
             pci,
+            ioapic,
+            pic: Pic::new(),
+            lines: Lines::default(),
+            routes: Routes::default(),
             serial: Serial::new(layout::SERIAL_LINE),
             rtc: Rtc::new(ranges[0].1, ranges.get(1).map_or(0, |(_, bytes)| *bytes)),
+            fw_cfg: FwCfg::new(PROCESSORS, PROCESSORS, config.memory.bytes()),
             debug_exit: DebugExit::default(),
             memory,
             phys,

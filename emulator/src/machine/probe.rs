@@ -5,13 +5,15 @@ use std::fmt;
 
 use devices::addr::SourceId;
 use devices::events::DeviceId;
-use devices::fabric::{DmaResult, Request, Transaction};
-use devices::pci::{FunctionInfo, FunctionKind};
+use devices::fabric::{DmaResult, Initiator, Request, Transaction};
+use devices::ioapic;
+use devices::pci::{Bus, FunctionInfo, FunctionKind, Placement};
 use devices::vtd::explain::Explanation;
 use serde::Serialize;
 use thiserror::Error;
 
 use super::Machine;
+use crate::config::SlotAddress;
 
 /// A question that the machine has no answer to.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -19,6 +21,9 @@ pub enum ProbeError {
     /// There is no IOMMU.
     #[error("the machine has no IOMMU, so addresses of devices are physical; add --iommu vtd-legacy")]
     NoIommu,
+    /// The function is behind none of the units.
+    #[error("no unit serves {0}, so its addresses are physical; name it in devices= of an --iommu")]
+    NoUnit(SourceId),
     /// No function has this name or place.
     #[error("there is no device '{name}'; known: {known}")]
     NoDevice {
@@ -47,23 +52,56 @@ impl fmt::Display for Explained {
 }
 
 impl Machine {
-    /// Explains what `request` would come to, without doing it; `data` counts for interrupts. See
+    /// Explains what `request` would come to, without doing it; `data` counts for interrupts. It goes
+    /// to the unit that its source is behind; from the I/O APIC's requester id it is the I/O APIC's. See
     /// [`vtd::Unit::explain`](devices::vtd::Unit::explain).
     ///
     /// # Errors
-    /// [`ProbeError::NoIommu`].
+    /// [`ProbeError::NoIommu`] and [`ProbeError::NoUnit`].
     pub fn explain(&self, request: &Transaction, data: u32) -> Result<Explained, ProbeError> {
-        let unit = self.vtd.as_ref().ok_or(ProbeError::NoIommu)?;
+        if self.units.is_empty() {
+            return Err(ProbeError::NoIommu);
+        }
+        let mut request = *request;
         let source = request.initiator.source();
-        let endpoint = self.endpoints().find(|(at, ..)| *at == source);
-        let note = match endpoint {
-            None => Some(format!("there is no function {source} in this machine now")),
-            Some((_, id, _)) if self.pci.is_master(id) == Some(false) => Some(format!(
-                "Bus Master Enable is clear in {source} or above it, so nothing of this reaches the IOMMU"
-            )),
-            Some(_) => None,
+        let function = self.pci.functions().find(|function| function.source == Some(source));
+        let mut notes = Vec::new();
+        let index = match &function {
+            Some(function) => {
+                let Placement { bus, device, function } = function.placement;
+                let bus = match bus {
+                    Bus::Root => None,
+                    Bus::Behind(name) => Some(name),
+                };
+                self.served.owner(bus, SlotAddress { device, function })
+            }
+            None if source == ioapic::Config::default().source => {
+                let verify = self.config.machine.ioapic_verify;
+                request.initiator = Initiator::IoApic { source, verify };
+                self.served.ioapic()
+            }
+            None => {
+                notes.push(format!("there is no function {source} in this machine now"));
+                self.served.ioapic()
+            }
         };
-        Ok(Explained { explanation: unit.explain(request, data), notes: note.into_iter().collect() })
+        let Some((index, remapper)) = index.and_then(|index| Some((index, self.units.get(index)?))) else {
+            return Err(ProbeError::NoUnit(source));
+        };
+        if self.units.len() > 1 {
+            let base = remapper.base;
+            notes.push(format!("this is what unit {index} says, whose registers are at {base:#x}"));
+        }
+        let id = function.and_then(|function| match function.kind {
+            FunctionKind::Endpoint { id, .. } => Some(id),
+            FunctionKind::HostBridge | FunctionKind::RootPort { .. } => None,
+        });
+        if id.and_then(|id| self.pci.is_master(id)) == Some(false) {
+            notes.push(format!(
+                "Bus Master Enable is clear in {source} or above it, so nothing of this reaches the IOMMU"
+            ));
+        }
+        Ok(Explained { explanation: remapper.unit.explain(&request, data), notes })
     }
 
     /// Has a function read memory by DMA. It is named by its place, such as `00:01.0`, or by its

@@ -5,10 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use devices::addr::{PAGE_SIZE, Pa};
 use devices::events::{self, Time};
 use devices::mem::ForeignPage;
-use devices::{pci, vtd};
+use devices::{ioapic, pci, pic, vtd};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::lines::Lines;
 use super::{Interrupt, Machine};
 use crate::config::MachineConfig;
 use crate::legacy::{self, DebugExit};
@@ -20,10 +21,14 @@ pub struct MachineState {
     now: Time,
     events: events::State,
     interrupts: Vec<Interrupt>,
-    vtd: Option<vtd::State>,
+    units: Vec<vtd::State>,
     pci: pci::State,
+    ioapic: ioapic::State,
+    pic: pic::State,
+    lines: Lines,
     serial: legacy::SerialState,
     rtc: legacy::RtcState,
+    fw_cfg: legacy::FwCfgState,
     debug_exit: DebugExit,
     ram: Vec<Page>,
 }
@@ -74,10 +79,16 @@ impl Machine {
             now,
             events,
             interrupts,
-            vtd,
+            units,
+            served: _,
             pci,
+            ioapic,
+            pic,
+            lines,
+            routes: _,
             serial,
             rtc,
+            fw_cfg,
             debug_exit,
             sink: _,
         } = self;
@@ -87,10 +98,14 @@ impl Machine {
             now: *now,
             events: events.save(),
             interrupts: interrupts.clone(),
-            vtd: vtd.as_ref().map(vtd::Unit::save),
+            units: units.iter().map(|remapper| remapper.unit.save()).collect(),
             pci: pci.save(),
+            ioapic: ioapic.save(),
+            pic: pic.save(),
+            lines: *lines,
             serial: serial.save(),
             rtc: rtc.save(),
+            fw_cfg: fw_cfg.save(),
             debug_exit: debug_exit.save(),
             ram: phys.nonzero_pages(PAGE_SIZE as usize).into_iter().map(page).collect(),
         }
@@ -100,12 +115,9 @@ impl Machine {
     ///
     /// # Errors
     /// [`RestoreError`] where the state is not one of a machine like this.
-    pub fn restore(&mut self, state: MachineState) -> Result<(), RestoreError> {
-        let MachineState { config, now, events, interrupts, vtd, pci, serial, rtc, debug_exit, ram } = state;
-        if config != self.config || vtd.is_some() != self.vtd.is_some() {
-            return Err(RestoreError::OtherMachine);
-        }
-        let pages = ram
+    pub fn restore(&mut self, mut state: MachineState) -> Result<(), RestoreError> {
+        self.check_origin(&state)?;
+        let pages = std::mem::take(&mut state.ram)
             .into_iter()
             .map(|Page { address, bytes }| match STANDARD.decode(bytes) {
                 Ok(bytes) if self.is_ram(address, bytes.len()) => Ok((address, bytes)),
@@ -113,6 +125,33 @@ impl Machine {
                 Err(source) => Err(RestoreError::Damaged { address, source }),
             })
             .collect::<Result<Vec<_>, RestoreError>>()?;
+        self.restore_devices(state)?;
+        Ok(self.phys.restore_pages(&pages)?)
+    }
+
+    /// As [`Self::restore`] for everything but RAM, which stays as it is: for a caller that knows
+    /// which pages to put back, and does it often.
+    ///
+    /// # Errors
+    /// As [`Self::restore`].
+    pub fn restore_devices(&mut self, state: MachineState) -> Result<(), RestoreError> {
+        self.check_origin(&state)?;
+        let MachineState {
+            config: _,
+            now,
+            events,
+            interrupts,
+            units,
+            pci,
+            ioapic,
+            pic,
+            lines,
+            serial,
+            rtc,
+            fw_cfg,
+            debug_exit,
+            ram: _,
+        } = state;
         // The host may refuse a damaged state half way, so what it was is kept.
         let before = self.pci.save();
         if let Err(error) = self.pci.restore(pci) {
@@ -120,17 +159,27 @@ impl Machine {
             debug_assert!(undone.is_ok(), "a state fits the host that saved it");
             return Err(error.into());
         }
-        self.phys.restore_pages(&pages)?;
         self.now = now;
         self.events.restore(events);
         self.interrupts = interrupts;
-        if let (Some(unit), Some(state)) = (&mut self.vtd, vtd) {
-            unit.restore(state);
+        for (remapper, state) in self.units.iter_mut().zip(units) {
+            remapper.unit.restore(state);
         }
+        self.ioapic.restore(ioapic);
+        self.pic.restore(pic);
+        self.lines = lines;
+        // What a driver was told is the driver's to know; it asks again.
+        self.routes.touch();
         self.serial.restore(serial);
         self.rtc.restore(rtc);
+        self.fw_cfg.restore(fw_cfg);
         self.debug_exit.restore(debug_exit);
         Ok(())
+    }
+
+    fn check_origin(&self, state: &MachineState) -> Result<(), RestoreError> {
+        let same = state.config == self.config && state.units.len() == self.units.len();
+        if same { Ok(()) } else { Err(RestoreError::OtherMachine) }
     }
 
     fn is_ram(&self, address: Pa, len: usize) -> bool {

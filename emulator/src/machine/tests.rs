@@ -1,4 +1,11 @@
+mod interrupts;
+mod probe;
+mod units;
+
+use std::sync::Arc;
+
 use devices::events::{DeviceEvent, DeviceId};
+use devices::ioapic::LevelRoute;
 
 use super::*;
 use crate::config::MemorySize;
@@ -80,7 +87,7 @@ fn a_state_that_does_not_fit_changes_nothing() {
 
 fn config(iommu: Option<&str>, devices: &[&str]) -> MachineConfig {
     MachineConfig {
-        iommu: iommu.map(|text| text.parse().unwrap()),
+        iommus: iommu.iter().map(|text| text.parse().unwrap()).collect(),
         devices: devices.iter().map(|text| text.parse().unwrap()).collect(),
         ..small()
     }

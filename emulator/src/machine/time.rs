@@ -2,7 +2,7 @@
 
 use devices::events::{Scheduled, Time};
 
-use super::{Machine, VTD};
+use super::{Machine, Remapper};
 
 /// Events that one call of [`Machine::advance`] runs at most.
 const EVENTS_PER_CALL: u32 = 1 << 16;
@@ -55,9 +55,12 @@ impl Machine {
         let mut fx = self.effects();
         let Scheduled { device, event, .. } = entry;
         fx.set_device(device);
-        match &mut self.vtd {
-            Some(unit) if device == VTD => unit.event(event, &mut fx),
-            _ => self.pci.event(device, event, &mut fx),
+        match self.units.iter_mut().find(|remapper| remapper.device == device) {
+            Some(Remapper { unit, .. }) => {
+                unit.event(event, &mut fx);
+                self.routes.touch();
+            }
+            None => self.pci.event(device, event, &mut fx),
         }
         self.deliver(fx);
     }

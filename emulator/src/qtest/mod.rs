@@ -7,7 +7,7 @@
 //! Interrupts are reported once intercepted, as `IRQ raise N` and `IRQ lower N` lines before the
 //! reply of the command that caused them:
 //! - `irq_intercept_in ioapic`: level-triggered lines; N is the global system interrupt.
-//! - `irq_intercept_in lapic`: message interrupts. N is the vector, data bits 7:0, raised and lowered
+//! - `irq_intercept_in lapic`: message interrupts, those of the I/O APIC included. N is the vector, data bits 7:0, raised and lowered
 //!   at once because a message has no level. QEMU has no counterpart.
 //!
 //! Deviations: where QEMU's server would stop on a bad argument, this one answers `FAIL` and goes

@@ -21,7 +21,7 @@ fn check_on(config: &MachineConfig, script: &str, expected: Expect) {
 
 fn with_devices(iommu: Option<&str>, devices: &[&str]) -> MachineConfig {
     MachineConfig {
-        iommu: iommu.map(|text| text.parse().unwrap()),
+        iommus: iommu.iter().map(|text| text.parse().unwrap()).collect(),
         memory: "16M".parse().unwrap(),
         devices: devices.iter().map(|text| text.parse().unwrap()).collect(),
         ..MachineConfig::default()

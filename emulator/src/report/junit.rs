@@ -111,7 +111,7 @@ fn cases(summary: &Summary<'_>) -> Vec<Case> {
         let verdict = faults.denied().into();
         cases.push(Case { class: "faults", name: "--deny-faults".to_owned(), verdict });
     }
-    if machine.iommu.as_ref().is_some_and(|iommu| iommu.unit.sanitize) {
+    if machine.iommus.iter().any(|iommu| iommu.unit.sanitize) {
         let first = seen.stale.first().map(|(_, stale)| stale.to_string());
         cases.push(Case { class: "sanitizer", name: "--sanitize".to_owned(), verdict: first.into() });
     }

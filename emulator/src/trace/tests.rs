@@ -307,7 +307,7 @@ mod perfetto {
     #[test]
     fn a_whole_run_is_a_valid_trace() {
         let config = MachineConfig {
-            iommu: Some("vtd-legacy".parse().unwrap()),
+            iommus: vec!["vtd-legacy".parse().unwrap()],
             memory: "64M".parse().unwrap(),
             devices: vec!["exerciser".parse().unwrap(), "edu".parse().unwrap()],
             ..MachineConfig::default()

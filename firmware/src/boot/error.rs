@@ -22,9 +22,9 @@ pub enum BootError {
         /// Bytes that fit.
         max: usize,
     },
-    /// A range is both RAM and reserved.
+    /// A reserved range is empty, or RAM only in part.
     #[error(
-        "the reserved range {first:#x} to {last:#x} overlaps RAM or is empty; the memory map cannot say both"
+        "the reserved range {first:#x} to {last:#x} is RAM only in part, or empty; reserve RAM or what is none"
     )]
     Reserved {
         /// First byte.

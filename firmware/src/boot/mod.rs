@@ -55,8 +55,8 @@ pub struct BootConfig<'a> {
     pub image: &'a [u8],
     /// The command line without a NUL, at most 2047 bytes.
     pub command_line: &'a str,
-    /// Address ranges that the memory map shall call reserved, such as the ECAM window. None may
-    /// overlap RAM.
+    /// Address ranges that the memory map shall call reserved, such as the ECAM window. Each is wholly
+    /// RAM, which the guest is then not told of, or wholly not.
     pub reserved: &'a [RangeInclusive<u64>],
 }
 
@@ -73,7 +73,7 @@ pub fn load(memory: &GuestMemoryMmap, config: &BootConfig<'_>) -> Result<BootSta
     let executable = image::decode(image, &image::X86_64)?;
     let zero_page = zero_page::build(&memory_map(memory, reserved)?)?;
     for segment in &executable.segments {
-        image::check(segment, memory)?;
+        image::check(segment, memory, reserved)?;
     }
     let command_line_at_most = COMMAND_LINE_SIZE - 1;
     if command_line.len() > command_line_at_most || command_line.contains('\0') {

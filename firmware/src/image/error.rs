@@ -87,6 +87,16 @@ pub enum ImageError {
         /// Last byte of the segment.
         last: u64,
     },
+    /// A segment lies where memory is reserved for devices.
+    #[error(
+        "{first:#x} to {last:#x} overlaps reserved memory; reserve other memory or link the image elsewhere"
+    )]
+    OverReserved {
+        /// First byte wanted.
+        first: u64,
+        /// Last byte wanted.
+        last: u64,
+    },
     /// A segment, or part of it, is not backed by RAM; also an image too large for the memory.
     #[error(
         "{first:#x} to {last:#x} is not all RAM; give the machine more memory or link the image elsewhere"

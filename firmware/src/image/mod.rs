@@ -7,6 +7,8 @@
 mod elf;
 mod error;
 
+use std::ops::RangeInclusive;
+
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
 use crate::memory_map::{LEGACY_FIRST, LEGACY_LAST};
@@ -52,7 +54,11 @@ pub fn has_low_memory(memory: &GuestMemoryMmap) -> bool {
 }
 
 /// Whether a segment lies where the memory map will say RAM, clear of what the boot protocols write.
-pub fn check(segment: &LoadSegment<'_>, memory: &GuestMemoryMmap) -> Result<(), ImageError> {
+pub fn check(
+    segment: &LoadSegment<'_>,
+    memory: &GuestMemoryMmap,
+    reserved: &[RangeInclusive<u64>],
+) -> Result<(), ImageError> {
     let (first, end) = (segment.address, segment.end());
     if first < IMAGE_FIRST {
         return Err(ImageError::OverBootTables { first });
@@ -62,6 +68,9 @@ pub fn check(segment: &LoadSegment<'_>, memory: &GuestMemoryMmap) -> Result<(), 
     }
     if first <= LEGACY_LAST && end > LEGACY_FIRST {
         return Err(ImageError::OverLegacyHole { first, last: end - 1 });
+    }
+    if reserved.iter().any(|range| first <= *range.end() && *range.start() < end) {
+        return Err(ImageError::OverReserved { first, last: end - 1 });
     }
     // The length is at most 4 GiB, which fits every host that can map such a guest.
     if !GuestMemoryBackend::check_range(memory, GuestAddress(first), (end - first) as usize) {

@@ -63,9 +63,9 @@ pub enum MultibootError {
         /// Last byte.
         last: u64,
     },
-    /// A range is both RAM and reserved.
+    /// A reserved range is empty, or RAM only in part.
     #[error(
-        "the reserved range {first:#x} to {last:#x} overlaps RAM or is empty; the memory map cannot say both"
+        "the reserved range {first:#x} to {last:#x} is RAM only in part, or empty; reserve RAM or what is none"
     )]
     Reserved {
         /// First byte.

@@ -25,7 +25,7 @@ pub(super) fn decode(image: &[u8]) -> Result<Executable<'_>, MultibootError> {
 }
 
 /// Offset and flags of the first header whose checksum is right.
-fn find(image: &[u8]) -> Option<(usize, u32)> {
+pub(super) fn find(image: &[u8]) -> Option<(usize, u32)> {
     let searched = &image[..image.len().min(SEARCHED)];
     (0..searched.len()).step_by(4).find_map(|offset| {
         let [magic, flags, checksum] = words(searched, offset)?;

@@ -70,8 +70,8 @@ pub struct MultibootConfig<'a> {
     pub command_line: &'a str,
     /// Files that the guest finds in memory.
     pub modules: &'a [Module<'a>],
-    /// Address ranges that the memory map shall call reserved, such as the ECAM window. None may
-    /// overlap RAM.
+    /// Address ranges that the memory map shall call reserved, such as the ECAM window. Each is wholly
+    /// RAM, which the guest is then not told of, or wholly not.
     pub reserved: &'a [RangeInclusive<u64>],
 }
 
@@ -82,6 +82,11 @@ pub struct Module<'a> {
     pub bytes: &'a [u8],
     /// The string that the guest is given with it, without a NUL.
     pub command_line: &'a str,
+}
+
+/// Whether an image asks for this protocol: it has a header, where one may be, whose checksum is right.
+pub fn has_header(image: &[u8]) -> bool {
+    header::find(image).is_some()
 }
 
 /// Loads the image, writes the boot information and says in what state the guest starts.
@@ -96,10 +101,10 @@ pub fn load(memory: &GuestMemoryMmap, config: &MultibootConfig<'_>) -> Result<Bo
     }
     let executable = header::decode(image)?;
     for segment in &executable.segments {
-        image::check(segment, memory)?;
+        image::check(segment, memory, reserved)?;
     }
     let end = executable.segments.iter().map(LoadSegment::end).max().unwrap_or(0);
-    let modules = place(memory, modules, end)?;
+    let modules = place(memory, modules, reserved, end)?;
     let info = info::build(&memory_map(memory, reserved)?, command_line, &modules)?;
     for segment in &executable.segments {
         image::load(segment, memory)?;
@@ -131,6 +136,7 @@ pub fn load(memory: &GuestMemoryMmap, config: &MultibootConfig<'_>) -> Result<Bo
 fn place<'a>(
     memory: &GuestMemoryMmap,
     modules: &[Module<'a>],
+    reserved: &[RangeInclusive<u64>],
     end: u64,
 ) -> Result<Vec<PlacedModule<'a>>, MultibootError> {
     let mut end = end.max(MODULES_FIRST);
@@ -141,7 +147,7 @@ fn place<'a>(
         let segment = LoadSegment { address: first, bytes, size: bytes.len() as u64 };
         end = segment.end();
         // The list has 32 bits for the end, too.
-        if image::check(&segment, memory).is_err() || u32::try_from(end).is_err() {
+        if image::check(&segment, memory, reserved).is_err() || u32::try_from(end).is_err() {
             return Err(MultibootError::Module { index, first, last: end.saturating_sub(1) });
         }
         placed.push(PlacedModule { first, end, bytes, command_line });

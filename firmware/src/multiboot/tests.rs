@@ -336,6 +336,15 @@ fn strings_ranges_and_memory_have_their_limits() {
 }
 
 #[test]
+fn a_header_is_found_by_magic_and_checksum() {
+    let mut wrong_sum = flat();
+    wrong_sum[12] ^= 1;
+    for (image, found) in [(elf(), true), (flat(), true), (wrong_sum, false), (Vec::new(), false)] {
+        assert_eq!(has_header(&image), found, "{:x?}", &image[..image.len().min(16)]);
+    }
+}
+
+#[test]
 fn every_truncation_and_every_byte_changed_ends_in_an_answer() {
     let memory = ram(&[(0, 4 * MIB)]);
     for whole in [elf(), flat()] {

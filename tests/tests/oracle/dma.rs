@@ -45,7 +45,7 @@ struct Ending {
     completed: bool,
     /// Bytes read, or the old value of an AtomicOp.
     data: Vec<u8>,
-    interrupt: Option<(u64, u32)>,
+    interrupts: Vec<(u64, u32)>,
 }
 
 impl Rig {
@@ -95,13 +95,13 @@ impl Rig {
             },
         };
         read.truncate(usize::try_from(done).map_err(|e| e.to_string())?);
-        let interrupt = self.deliver()?;
+        let interrupts = self.deliver()?;
         let completed = match outcome {
             Outcome::Done => true,
             Outcome::Abort(Abort::Ur) => false,
             Outcome::Raz | Outcome::Abort(Abort::Ca) => return Err(format!("{request:?} {outcome}")),
         };
-        let found = Ending { done, completed, data: read, interrupt };
+        let found = Ending { done, completed, data: read, interrupts };
         if found == expected {
             return Ok(());
         }
@@ -112,7 +112,7 @@ impl Rig {
     /// What the oracle says of `request`. Does to the image and the log what should be done to
     /// memory and registers, and leaves in `trail` how it came to that.
     fn expect(&mut self, request: &Request, data: &[u8], trail: &mut Vec<Look>) -> Ending {
-        let mut expected = Ending { done: 0, completed: false, data: Vec::new(), interrupt: None };
+        let mut expected = Ending { done: 0, completed: false, data: Vec::new(), interrupts: Vec::new() };
         for piece in pieces(request) {
             // An address past the end of the address space, or a misaligned AtomicOp.
             let Some(piece) = piece else { return expected };
@@ -133,7 +133,7 @@ impl Rig {
                 Ok(Target::Nothing) => {}
                 Ok(Target::Interrupt) => {
                     let word = data[at..at + len].try_into().map_or(0, u32::from_le_bytes);
-                    expected.interrupt = Some((piece.address, word));
+                    expected.interrupts.push((piece.address, word));
                 }
                 Ok(Target::Memory(pa)) => {
                     // Nobody but RAM answers.

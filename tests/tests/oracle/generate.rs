@@ -125,8 +125,8 @@ pub fn case(mutations: usize, steps: usize) -> impl Strategy<Value = Case> {
 
 fn special() -> impl Strategy<Value = Special> {
     prop_oneof![
-        4 => Just(Special::Nothing),
-        1 => select(vec![Special::Sanitizer, Special::Esrtps, Special::Adms, Special::CachingMode]),
+        2 => Just(Special::Nothing),
+        2 => select(vec![Special::Sanitizer, Special::Esrtps, Special::Adms, Special::CachingMode]),
     ]
 }
 

@@ -304,20 +304,20 @@ impl Rig {
         Ok(())
     }
 
-    /// Does what the machine does with effects; the interrupt that passed, if there was one.
-    pub(crate) fn deliver(&mut self) -> Result<Option<(u64, u32)>, String> {
-        let mut interrupt = None;
+    /// Does what the machine does with effects; the interrupts that passed.
+    pub(crate) fn deliver(&mut self) -> Result<Vec<(u64, u32)>, String> {
+        let mut interrupts = Vec::new();
         loop {
             let effects = self.fx.take();
             if effects.is_empty() {
-                return Ok(interrupt);
+                return Ok(interrupts);
             }
             for effect in effects {
                 match effect {
-                    Effect::Fault(fault) => self.unit.fault(fault, &mut self.fx),
+                    Effect::Fault { fault, .. } => self.unit.fault(fault, &mut self.fx),
                     Effect::Schedule { event, .. } => self.unit.event(event, &mut self.fx),
-                    Effect::Interrupt { address, data, .. } if interrupt.is_none() => {
-                        interrupt = Some((address, data));
+                    Effect::Interrupt { address, data, .. } => {
+                        interrupts.push((address, data));
                     }
                     other => return Err(format!("unexpected effect {other:?}")),
                 }

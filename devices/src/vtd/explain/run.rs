@@ -106,9 +106,9 @@ impl Run {
         for effect in fx.take() {
             match effect {
                 Effect::Interrupt { address, data, .. } => run.message = Some((address, data)),
-                Effect::Fault(fault) => run.reason = Some((fault.reason, false)),
+                Effect::Fault { fault, .. } => run.reason = Some((fault.reason, false)),
                 // The copies are not sanitized.
-                Effect::Stale(_)
+                Effect::Stale { .. }
                 | Effect::PostedWrite { .. }
                 | Effect::Line { .. }
                 | Effect::Schedule { .. } => {}

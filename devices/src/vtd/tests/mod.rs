@@ -160,7 +160,7 @@ impl Rig {
             }
             for effect in effects {
                 match effect {
-                    Effect::Fault(fault) => {
+                    Effect::Fault { fault, .. } => {
                         self.faults.push(fault);
                         self.unit.fault(fault, &mut self.fx);
                     }
@@ -171,7 +171,7 @@ impl Rig {
                     }
                     Effect::Interrupt { address, data, .. } => self.messages.push((address, data)),
                     Effect::Schedule { event, .. } => self.unit.event(event, &mut self.fx),
-                    Effect::Stale(stale) => self.stale.push(stale),
+                    Effect::Stale { stale, .. } => self.stale.push(stale),
                     Effect::Line { .. } => unreachable!("the unit has no lines"),
                 }
             }

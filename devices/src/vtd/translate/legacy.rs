@@ -10,7 +10,6 @@ use crate::iommu::cache::Ticket;
 use crate::iommu::walk::{self, Rights, Steps, Table, Why, walk};
 use crate::mem::{Handle, NotRam};
 use crate::trace::TraceEvent;
-use crate::vtd::UNIT;
 use crate::vtd::capability::AddressWidth;
 use crate::vtd::fault::Reason;
 use crate::vtd::regs::Rtaddr;
@@ -41,7 +40,7 @@ impl Translator {
                 self.check_translation(t, &cached, fx);
             }
             self.permit(t, cached.rights).map_err(|reason| Blocked { reason, fpd: cached.fpd })?;
-            return Ok(found(t, cached.page, cached.handle, true, fx));
+            return Ok(self.found(t, cached.page, cached.handle, true, fx));
         }
         let ticket = self.iotlb.ticket();
         let structures = (self.structures.sets() > 0).then(|| self.structures.ticket());
@@ -54,7 +53,7 @@ impl Translator {
             Translation::PassThrough if beyond_host_width(t.address.0) => {
                 return Err(blocked(Reason::AddressBeyondWidth));
             }
-            Translation::PassThrough => return Ok(found(t, Pa(t.address.page().0), None, false, fx)),
+            Translation::PassThrough => return Ok(self.found(t, Pa(t.address.page().0), None, false, fx)),
             Translation::SecondStage { root, width } => (root, width),
         };
         let Mapping { page, rights } = self
@@ -74,7 +73,7 @@ impl Translator {
             return Err(blocked(Reason::OutputInInterruptRange));
         }
         entry.insert(&self.iotlb, ticket, source, t.address);
-        Ok(found(t, page, handle, false, fx))
+        Ok(self.found(t, page, handle, false, fx))
     }
 
     /// The context entry of `source`, from the cache or from the tables [VT-d 3.4.2].
@@ -178,6 +177,21 @@ impl Translator {
         Ok(())
     }
 
+    fn found(
+        &self,
+        t: &Transaction,
+        page: Pa,
+        handle: Option<Handle>,
+        cached: bool,
+        fx: &mut Effects,
+    ) -> Verdict {
+        let offset = t.address.page_offset();
+        let pa = Pa(page.0 + offset);
+        let (initiator, iova) = (t.initiator, t.address);
+        fx.trace(|| TraceEvent::Translation { unit: self.unit.name(), initiator, iova, pa, cached });
+        Verdict::Memory { pa, handle: handle.map(|handle| handle.plus(offset)) }
+    }
+
     pub(super) fn fetch128(
         &self,
         table: &'static str,
@@ -185,7 +199,8 @@ impl Translator {
         fx: &mut Effects,
     ) -> Result<[u64; 2], NotRam> {
         let words = self.mem.load128(address)?;
-        fx.trace(|| TraceEvent::Fetch { unit: UNIT, table, address, words });
+        let unit = self.unit.name();
+        fx.trace(|| TraceEvent::Fetch { unit, table, address, words });
         Ok(words)
     }
 }
@@ -202,7 +217,8 @@ impl Steps for Walk<'_> {
     fn fetch(&mut self, level: u32, address: Pa) -> Result<u64, NotRam> {
         let raw = self.translator.mem.load64(address)?;
         let table = ENTRY_NAMES[level as usize - 1];
-        self.fx.trace(|| TraceEvent::Fetch { unit: UNIT, table, address, words: [raw, 0] });
+        let unit = self.translator.unit.name();
+        self.fx.trace(|| TraceEvent::Fetch { unit, table, address, words: [raw, 0] });
         Ok(raw)
     }
 
@@ -211,12 +227,4 @@ impl Steps for Walk<'_> {
             structure::insert(&self.translator.structures, ticket, domain, self.input, table);
         }
     }
-}
-
-fn found(t: &Transaction, page: Pa, handle: Option<Handle>, cached: bool, fx: &mut Effects) -> Verdict {
-    let offset = t.address.page_offset();
-    let pa = Pa(page.0 + offset);
-    let (initiator, iova) = (t.initiator, t.address);
-    fx.trace(|| TraceEvent::Translation { unit: UNIT, initiator, iova, pa, cached });
-    Verdict::Memory { pa, handle: handle.map(|handle| handle.plus(offset)) }
 }

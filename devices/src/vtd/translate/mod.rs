@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::UNIT;
+use super::UnitId;
 use super::capability::Config;
 use super::fault::{Fault, Reason};
 use super::invalidation::{BackEnd, ContextScope, InterruptScope, IotlbScope, ProtectedRange};
@@ -37,8 +37,6 @@ pub use sanitizer::{Missing, StaleUse};
 
 /// Entries that the context cache has room for.
 const CONTEXT_ENTRIES: usize = 256;
-/// Entries, of 4 KiB each, that the IOTLB has room for.
-const IOTLB_ENTRIES: usize = 4096;
 /// Entries that the paging-structure cache has room for.
 const STRUCTURE_ENTRIES: usize = 256;
 /// Entries that the interrupt-entry cache has room for.
@@ -47,6 +45,7 @@ const INTERRUPT_ENTRIES: usize = 256;
 /// The translating half of a unit.
 #[derive(Debug)]
 pub struct Translator {
+    unit: UnitId,
     mem: PhysMem,
     cap: Cap,
     ecap: Ecap,
@@ -107,6 +106,7 @@ impl Translator {
     pub fn new(config: &Config, mem: PhysMem) -> Self {
         let (policy, seed) = (config.cache, config.seed);
         Self {
+            unit: config.unit,
             mem,
             cap: config.cap(),
             ecap: config.ecap(),
@@ -115,7 +115,7 @@ impl Translator {
             interrupt_table: AtomicU64::new(0),
             protected: [1, 0, 1, 0].map(AtomicU64::new),
             contexts: Cache::new(CONTEXT_ENTRIES, policy, seed ^ 1),
-            iotlb: Cache::new(IOTLB_ENTRIES, policy, seed ^ 2),
+            iotlb: Cache::new(config.iotlb_entries as usize, policy, seed ^ 2),
             interrupts: Cache::new(INTERRUPT_ENTRIES, policy, seed ^ 3),
             structures: Cache::new(STRUCTURE_ENTRIES, policy, seed ^ 4),
             guards: config.concurrent.then(Guards::default),
@@ -125,6 +125,7 @@ impl Translator {
     /// The state as data; nobody may be translating meanwhile.
     pub fn save(&self) -> State {
         let Self {
+            unit: _,
             mem: _,
             cap: _,
             ecap: _,
@@ -201,16 +202,16 @@ impl Translator {
     fn block(&self, t: &Transaction, blocked: Blocked, fx: &mut Effects) -> Verdict {
         let Blocked { reason, fpd } = blocked;
         let (source, address, access) = (t.initiator.source(), t.address, t.access);
-        Self::report(Fault { source, address, access, reason }, fpd, fx);
+        self.report(Fault { source, address, access, reason }, fpd, fx);
         Verdict::Refused(Outcome::Abort(Abort::Ur))
     }
 
     /// Reports a fault, unless FPD says not to [VT-d 7.2.1].
-    fn report(fault: Fault, fpd: bool, fx: &mut Effects) {
+    fn report(&self, fault: Fault, fpd: bool, fx: &mut Effects) {
         let Fault { source, address, access: _, reason } = fault;
         if fpd && reason.qualified() {
             fx.trace(|| TraceEvent::Fault {
-                unit: UNIT,
+                unit: self.unit.name(),
                 source,
                 reason: reason.code(),
                 what: reason.describe(),
@@ -218,7 +219,7 @@ impl Translator {
                 fate: SUPPRESSED,
             });
         } else {
-            fx.push(Effect::Fault(fault));
+            fx.push(Effect::Fault { unit: self.unit, fault });
         }
     }
 }
@@ -251,7 +252,7 @@ impl Translate for Translator {
             && let Verdict::Memory { pa, .. } = verdict
             && self.is_protected(pa, t.len)
         {
-            fx.trace(|| TraceEvent::Protected { unit: UNIT, initiator: t.initiator, pa });
+            fx.trace(|| TraceEvent::Protected { unit: self.unit.name(), initiator: t.initiator, pa });
             return Verdict::Refused(Outcome::Abort(Abort::Ur));
         }
         verdict
@@ -269,7 +270,7 @@ impl Translate for Translator {
                 Outcome::Done
             }
             Err((Blocked { reason, fpd }, index)) => {
-                Self::report(Fault::interrupt(initiator.source(), reason, index), fpd, fx);
+                self.report(Fault::interrupt(initiator.source(), reason, index), fpd, fx);
                 Outcome::Abort(Abort::Ur)
             }
         }

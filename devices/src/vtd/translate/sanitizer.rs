@@ -86,9 +86,9 @@ pub(super) struct Difference {
 
 impl Difference {
     /// The report that `source` used the cached entry.
-    fn used_by(self, source: SourceId, address: Iova, access: Access) -> Effect {
+    fn used_by(self, source: SourceId, address: Iova, access: Access) -> StaleUse {
         let Self { cached, present, missing } = self;
-        Effect::Stale(StaleUse { source, address, access, cached, present, missing })
+        StaleUse { source, address, access, cached, present, missing }
     }
 }
 
@@ -97,7 +97,7 @@ impl Translator {
     pub(super) fn check_translation(&self, t: &Transaction, hit: &IotlbEntry, fx: &mut Effects) {
         let source = t.initiator.source();
         if let Some(difference) = self.translation_difference(source, t.address, hit) {
-            fx.push(difference.used_by(source, t.address, t.access));
+            self.report_stale(difference.used_by(source, t.address, t.access), fx);
         }
     }
 
@@ -105,7 +105,7 @@ impl Translator {
     pub(super) fn check_context(&self, t: &Transaction, words: [u64; 2], fx: &mut Effects) {
         let source = t.initiator.source();
         if let Some(difference) = self.context_difference(source, words) {
-            fx.push(difference.used_by(source, t.address, t.access));
+            self.report_stale(difference.used_by(source, t.address, t.access), fx);
         }
     }
 
@@ -118,7 +118,8 @@ impl Translator {
         fx: &mut Effects,
     ) {
         if let Some(difference) = self.interrupt_difference(index, words) {
-            fx.push(difference.used_by(initiator.source(), Iova(u64::from(index)), Access::Write));
+            let address = Iova(u64::from(index));
+            self.report_stale(difference.used_by(initiator.source(), address, Access::Write), fx);
         }
     }
 
@@ -166,6 +167,10 @@ impl Translator {
         let now = interrupt_remapping::entry_address(irta, index)
             .and_then(|at| self.mem.load128(at).map_err(|_| Reason::InterruptTableAccess));
         words_difference(words, now, Missing::InterruptEntry)
+    }
+
+    fn report_stale(&self, stale: StaleUse, fx: &mut Effects) {
+        fx.push(Effect::Stale { unit: self.unit, stale });
     }
 }
 

@@ -1,0 +1,138 @@
+//! The seed corpus: directed inputs from which a fuzzer starts.
+//!
+//! The files in `tests/fuzz/corpus` are these; `cargo run -p iommulator-tests --bin seeds` writes
+//! them.
+
+use super::record::{Input, Record};
+
+/// An input with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seed {
+    /// Name of its target.
+    pub target: &'static str,
+    /// Name of its file.
+    pub name: &'static str,
+    /// The input.
+    pub data: Vec<u8>,
+}
+
+const fn record(kind: u8, place: u8, shape: u16, value: u64) -> Record {
+    Record { kind, place, shape, value }
+}
+
+/// Caches off, tables of up to 48 bits.
+const CONFIG: u8 = 0x20;
+
+/// Bring-up with a queue, and translation on.
+const ENABLE: Record = record(7, 0x01, 0, 0);
+/// Bring-up with a queue and interrupt remapping, and translation off.
+const REMAP: Record = record(7, 0x07, 0, 0);
+/// The page at 0x1000 of 00:03.0 leads to that at 0x20000, with both rights.
+const MAP: Record = record(5, 0, 0x18, 0x20_0000_1000);
+/// 00:03.0 writes 8 bytes at 0x1000.
+const WRITE: Record = record(9, 0, 0x41, 0x1000);
+/// 00:03.0 reads 8 bytes at 0x1000.
+const READ: Record = record(9, 0, 0x40, 0x1000);
+const TIME: Record = record(13, 0, 0, 0);
+
+/// [`MAP`] with `bit` of its `entry` wrong: 0 and 1 the root entry, 2 and 3 the context entry, 4 to 7
+/// the tables from the first on.
+const fn wrong(entry: u64, bit: u64) -> Record {
+    record(5, 0, 0x18, 0x20_0000_1000 | bit << 48 | 1 << 54 | entry << 57)
+}
+
+/// All seeds.
+pub fn seeds() -> Vec<Seed> {
+    let unit: &[(&str, &[Record])] = &[
+        ("mapped", &[MAP, ENABLE, WRITE, READ, TIME]),
+        ("stale", &[MAP, ENABLE, WRITE, record(5, 0, 0x18, 0x21_0000_1000), WRITE]),
+        ("invalidated", &[MAP, ENABLE, READ, record(8, 0x31, 0x1, 0), record(8, 0xb0, 0x2, 0x30000), READ]),
+        ("large-pages", &[record(5, 0, 0x1e, 0x1000), ENABLE, READ, record(5, 0, 0x1f, 0x1000), READ]),
+        ("read-only", &[record(5, 0, 0x8, 0x20_0000_1000), ENABLE, READ, WRITE]),
+        ("pass-through", &[record(5, 0xc0, 0x18, 0x1000), ENABLE, WRITE]),
+        ("root-out-of-reach", &[wrong(0, 40), ENABLE, WRITE]),
+        ("context-reserved", &[wrong(2, 5), ENABLE, WRITE]),
+        ("table-out-of-reach", &[wrong(4, 40), ENABLE, WRITE]),
+        ("leaf-reserved", &[wrong(7, 62), ENABLE, WRITE]),
+        ("interrupts-across-pages", &[REMAP, record(14, 0x20, 0, 0xfffc)]),
+        ("interrupt-range", &[MAP, record(4, 0x50, 0x8004, 0xfee0_0003), ENABLE, WRITE]),
+        ("blocked", &[ENABLE, WRITE, READ, record(9, 0x21, 0x20, 0x1000), TIME]),
+        ("interrupt", &[REMAP, record(15, 0, 0x8000, 0x30_0000), record(14, 0x20, 0x1001, 0)]),
+        ("interrupt-source", &[REMAP, record(15, 0, 0x8001, 0x30_0000), record(14, 0x20, 0x1041, 0)]),
+        (
+            "interrupt-subhandle",
+            &[
+                REMAP,
+                record(4, 0xe2, 0x8000, u64::MAX),
+                record(9, 0x80, 0x40, 0x28 << 12),
+                record(14, 0x20, 0x1001, 8),
+            ],
+        ),
+        ("interrupt-reserved", &[REMAP, record(15, 0, 0x8000, 0x30_1000), record(14, 0x20, 0x1001, 0)]),
+        ("events", &[record(7, 0x11, 0, 0), READ, record(8, 0xb0, 0x1, 0), TIME]),
+        ("wide-queue", &[record(7, 0xe1, 0, 0), record(8, 0x31, 0x1, 0), TIME]),
+        ("queue-error", &[ENABLE, record(8, 0xf0, 0, 0x7), record(1, 12, 0, 0x10), TIME]),
+        ("reset", &[MAP, ENABLE, WRITE, record(14, 0, 0, 0), READ, MAP, ENABLE, READ]),
+        ("snapshot", &[MAP, ENABLE, READ, record(14, 0x10, 0, 0), READ, WRITE]),
+    ];
+    let decode: &[(&str, &[Record])] = &[
+        ("root", &[record(0, 0, 0, 0x2001), record(0, 0, 0, 0)]),
+        ("context", &[record(1, 0, 0, 0x8001), record(0, 0, 0, 0x102)]),
+        ("pass-through", &[record(1, 0, 0, 0x9), record(0, 0, 0, 0x102)]),
+        ("second-stage", &[record(2, 1, 0, 0x20_0083), record(0, 0, 0, 0x1234)]),
+        ("invalidate", &[record(3, 0, 0, 0x7_0032), record(0, 0, 0, 0x1009), record(3, 0, 0, 0x25)]),
+        ("request", &[record(4, 0, 0, 0x38), record(0, 0, 0, 0x1007)]),
+        ("interrupt-entry", &[record(5, 1, 0x18, 0x1_0030_0001), record(0, 0, 0, 0x4_0018)]),
+        ("blocks", &[record(6, 0x72, 0x3, 0x0102_0304_0506_0708), record(0, 0, 0, 9)]),
+        ("transfer", &[record(7, 0, 0, 0x40_0000_0101), record(0, 0, 0, 0x1000)]),
+    ];
+    // The operation of the machine is in bits 7:2 of the kind, beside 01 in the low bits.
+    let device = |operation: u8, place, shape, value| record(operation << 2 | 1, place, shape, value);
+    let ring = device(34, 0, 0, 0);
+    let machine: &[(&str, &[Record])] = &[
+        ("copy", &[ring, device(28, 3 << 2, 64 << 4, 0x21_0000_2000 << 12 | 0x2_0000)]),
+        ("write-with-interrupt", &[device(38, 0, 0, 0), ring, device(28, 2 << 2, 64 << 4 | 1, 0x2_0000)]),
+        ("edu", &[device(42, 0, 0x308, 0x2_0000), device(50, 0, 2, 0)]),
+        ("testdev", &[device(46, 0, 0x10, 0x2_0000)]),
+        (
+            "translated",
+            &[
+                record(5 << 2, 0, 0x18, 0x20_0000_1000),
+                record(7 << 2, 1, 0, 0),
+                record(9 << 2, 0, 0x41, 0x1000),
+            ],
+        ),
+        ("move-a-bar", &[device(4, 0x38, 0x10 << 3, 0xc040_0000), device(12, 2, 0x10, 0)]),
+        ("ports", &[device(54, 0, 0, 0x8000_1800), device(56, 0x40, 0, 0)]),
+        ("snapshot", &[ring, device(63, 0, 0, 0), device(28, 1 << 2, 64 << 4, 0x2_0000)]),
+    ];
+    let text = [
+        ("memory", "writeq 0x1000 0x1122334455667788\nreadl 0x1004\nread 0x1000 16\nmemset 0x1000 8 0x5a\n"),
+        ("base64", "b64write 0x3000 4 3q2+7w==\nb64read 0x3000 5\n"),
+        ("unit", "writeq 0xfed90020 0x8000\nwritel 0xfed90018 0x40000000\nreadl 0xfed9001c\n"),
+        ("clock", "clock_step\nclock_step 100\nclock_set 0x100\nirq_intercept_in ioapic\nendianness\n"),
+        ("ports", "outl 0xcf8 0x80001800\ninl 0xcfc\noutb 0x3f8 0x41\ninb 0x71\n"),
+        (
+            "edu",
+            "writeq 0xc0000080 0x1000\nwriteq 0xc0000088 0x40000\nwriteq 0xc0000090 8\nwriteq 0xc0000098 5\nclock_step\n",
+        ),
+    ];
+    let records = |target, list: &[(&'static str, &[Record])]| -> Vec<Seed> {
+        let seed = |(name, records): &(&'static str, &[Record])| {
+            let data = Input { config: CONFIG, records: records.to_vec() }.to_bytes();
+            Seed { target, name, data }
+        };
+        list.iter().map(seed).collect()
+    };
+    let mut all = records("vtd", unit);
+    all.extend(records("decode", decode));
+    all.extend(records("pci", machine));
+    all.extend(text.map(|(name, text)| Seed { target: "qtest", name, data: text.into() }));
+    // The same with caches and every option.
+    let full = all.iter().find(|seed| seed.name == "mapped").map(|seed| {
+        let data = [&[CONFIG | 0x8f], &seed.data[1..]].concat();
+        Seed { target: "vtd", name: "mapped-full", data }
+    });
+    all.extend(full);
+    all
+}

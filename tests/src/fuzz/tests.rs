@@ -1,0 +1,230 @@
+use std::collections::BTreeSet;
+
+use emulator::machine::Machine;
+use emulator::qtest::serve;
+
+use super::action::Action;
+use super::board::{Board, lower};
+use super::minimize::minimize;
+use super::record::{Input, Record};
+use super::*;
+
+/// Inputs for each target.
+const INPUTS: u64 = 20_000;
+
+/// Xorshift, so that every run sees the same inputs.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() >> 33) as usize % n
+    }
+
+    fn input(&mut self, layout: Layout) -> Vec<u8> {
+        match layout {
+            Layout::Records => {
+                let config = self.next() as u8;
+                let records = (0..self.below(24)).map(|_| self.record()).collect();
+                Input { config, records }.to_bytes()
+            }
+            Layout::Text => (0..self.below(12)).flat_map(|_| self.line().into_bytes()).collect(),
+        }
+    }
+
+    fn record(&mut self) -> Record {
+        let (bits, value) = (self.next(), self.next());
+        // Small values are as likely as any.
+        let value = value >> (bits >> 32 & 63);
+        Record { kind: bits as u8, place: (bits >> 8) as u8, shape: (bits >> 16) as u16, value }
+    }
+
+    fn line(&mut self) -> String {
+        const WORDS: [&str; 16] = [
+            "readl",
+            "writel",
+            "readq",
+            "writeq",
+            "read",
+            "write",
+            "outl",
+            "inl",
+            "memset",
+            "b64write",
+            "clock_step",
+            "clock_set",
+            "irq_intercept_in",
+            "lapic",
+            "b64read",
+            "x",
+        ];
+        let mut line = WORDS[self.below(WORDS.len())].to_owned();
+        for _ in 0..self.below(4) {
+            let number = self.next();
+            line += &match self.below(5) {
+                0 => format!(" {:#x}", number & 0x1fff),
+                1 => format!(" {:#x}", 0xfed9_0000 + (number & 0x2ff)),
+                2 => format!(" {}", number & 0xff),
+                3 => format!(" {:#x}", number),
+                _ => format!(" {}", WORDS[self.below(WORDS.len())]),
+            };
+        }
+        line + "\n"
+    }
+}
+
+fn run_seeds(name: &str) {
+    let target = Target::named(name).unwrap();
+    let mut random = Random(0x1234_5678_9abc_def1);
+    for _ in 0..INPUTS {
+        (target.run)(&random.input(target.layout));
+    }
+}
+
+#[test]
+fn vtd_survives_fixed_seeds() {
+    run_seeds("vtd");
+}
+
+#[test]
+fn decoders_survive_fixed_seeds() {
+    run_seeds("decode");
+}
+
+#[test]
+fn machine_survives_fixed_seeds() {
+    run_seeds("pci");
+}
+
+#[test]
+fn protocol_survives_fixed_seeds() {
+    run_seeds("qtest");
+}
+
+#[test]
+fn inputs_are_what_their_bytes_say() {
+    let data = [0x12, 3, 4, 0x06, 0x05, 8, 7, 6, 5, 4, 3, 2, 1, 0xff];
+    let full = Record { kind: 3, place: 4, shape: 0x0506, value: 0x0102_0304_0506_0708 };
+    let cut_off = Record { kind: 0xff, ..Record::default() };
+    let input = Input::parse(&data);
+    assert_eq!(input, Input { config: 0x12, records: vec![full, cut_off] });
+    assert_eq!(input.to_bytes()[..14], data);
+    assert_eq!(Input::parse(&input.to_bytes()), input);
+    assert_eq!(Input::parse(&[0; 4000]).records.len(), record::MAX_RECORDS);
+}
+
+/// Inputs that the unit's target draws, one after the other.
+fn unit_inputs(count: usize) -> impl Iterator<Item = (vtd::Variant, Vec<Action>)> {
+    let mut random = Random(77);
+    (0..count).map(move |_| vtd::plan(&random.input(Layout::Records)))
+}
+
+#[test]
+fn seeds_reach_the_faults_and_queue_errors_there_are() {
+    let (mut reasons, mut errors) = (BTreeSet::new(), BTreeSet::new());
+    let directed = seeds::seeds().into_iter().filter(|seed| seed.target == "vtd");
+    let directed = directed.map(|seed| vtd::plan(&seed.data));
+    for (variant, actions) in unit_inputs(3000).chain(directed) {
+        let registers = vtd::registers_after(variant, &actions);
+        // FRCD from 0x220 on: F is bit 31 and the reason bits 7:0 of its last dword.
+        let records = registers[0x220 / 4..].chunks(4).map(|record| record[3]);
+        reasons.extend(records.filter(|high| high >> 31 == 1).map(|high| high & 0xff));
+        errors.insert(registers[0xb0 / 4] & 0xf);
+    }
+    let expected = [
+        0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x20, 0x21, 0x22,
+        0x23, 0x24, 0x25, 0x26, 0x29, 0x30, 0x31, 0x33,
+    ];
+    assert_eq!(reasons, expected.into());
+    assert_eq!(errors, [0, 1, 2, 3, 4, 5, 6, 7].into());
+}
+
+#[test]
+fn a_script_does_to_a_machine_what_the_input_does_to_the_unit() {
+    let plain = |action: &Action| !matches!(action, Action::Dma(dma) if !dma.is_plain());
+    let mut compared = 0;
+    for (variant, actions) in unit_inputs(400) {
+        if variant.full || !actions.iter().all(plain) {
+            continue;
+        }
+        let expected = vtd::registers_after(variant, &actions);
+        let mut board = Board::new(&variant.options()).unwrap();
+        for step in lower(&actions) {
+            step.run(&mut board.machine);
+        }
+        // What is due now has run in the other one.
+        step::Step::Clock(1).run(&mut board.machine);
+        let read = |offset| step::Step::Read { address: board::VTD + offset, size: 4 };
+        let found: Vec<_> = (0..0x2a0).step_by(4).map(|at| read(at).run(&mut board.machine)).collect();
+        assert_eq!(found, expected, "{actions:x?}");
+        compared += usize::from(actions.iter().any(|action| matches!(action, Action::Dma(_))));
+    }
+    assert!(compared > 20, "only {compared} inputs with DMA were compared");
+}
+
+#[test]
+fn scripts_are_what_a_server_understands() {
+    let mut random = Random(5);
+    for target in TARGETS.iter().filter(|target| target.layout == Layout::Records) {
+        let Script { command, lines } = (target.script)(&random.input(target.layout));
+        assert!(command.starts_with("iommulator qtest --stdio --iommu vtd-legacy"), "{command}");
+        let board = Board::new(qtest::IOMMU).unwrap();
+        let mut machine: Machine = board.machine;
+        let mut output = Vec::new();
+        serve(&mut machine, (lines.join("\n") + "\n").as_bytes(), &mut output).unwrap();
+        let replies = String::from_utf8(output).unwrap();
+        assert_eq!(replies.lines().count(), lines.len());
+        for (line, reply) in lines.iter().zip(replies.lines()) {
+            // Time cannot be advanced by nothing.
+            assert!(reply.starts_with("OK") || line == "clock_step 0", "{line}: {reply}");
+        }
+    }
+}
+
+#[test]
+fn the_corpus_is_up_to_date_and_passes() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    for seeds::Seed { target, name, data } in seeds::seeds() {
+        let stored = std::fs::read(corpus.join(target).join(name)).unwrap_or_default();
+        assert_eq!(stored, data, "{target}/{name}: run the binary `seeds`");
+        (Target::named(target).unwrap().run)(&data);
+    }
+}
+
+#[test]
+fn minimizing_leaves_what_the_failure_needs() {
+    let needed = |record: &Record| (record.place, record.shape & 0xff) == (0x42, 0x99);
+    let last = |record: &Record| record.value > 0xff_ffff;
+    let fails = |data: &[u8]| {
+        let records = Input::parse(data).records;
+        let first = records.iter().position(needed);
+        first.is_some_and(|at| records[at..].iter().filter(|record| last(record)).count() >= 2)
+    };
+    let mut random = Random(9);
+    let mut records: Vec<_> = (0..40).map(|_| random.record()).collect();
+    records[7] = Record { place: 0x42, shape: 0x1299, ..records[7] };
+    records[20].value = 0x12_3456_7890;
+    records[30].value = 0x22_3456_7890;
+    let data = Input { config: 3, records }.to_bytes();
+    let target = Target::named("vtd").unwrap();
+    let smallest = minimize(target, &data, fails);
+    assert!(fails(&smallest));
+    let Input { config, records } = Input::parse(&smallest);
+    assert_eq!((config, records.len()), (0, 3));
+    assert_eq!(records[0], Record { place: 0x42, shape: 0x99, ..Record::default() });
+    assert!(records[1..].iter().all(|record| record.value != 0 && record.kind == 0), "{records:x?}");
+    assert_eq!(minimize(target, b"fine", |_| false), b"fine", "what does not fail stays as it is");
+}
+
+#[test]
+fn minimizing_text_leaves_lines() {
+    let target = Target::named("qtest").unwrap();
+    let fails = |data: &[u8]| data.windows(4).any(|part| part == b"bad ") && data.contains(&b'!');
+    assert_eq!(minimize(target, b"a\nbad 1\nb\nc !\nd", fails), b"bad 1\nc !\n");
+}

@@ -79,7 +79,10 @@ fn ioapic(asm: &mut CodeAssembler, index: u32, value: u32) -> Result<(), IcedErr
 
 fn finish(machine: Machine, boot: &BootState) {
     let finished = run(machine, boot, LIMITS, |_| ());
-    assert_eq!(finished.end.unwrap(), 3);
+    // A para-virtual KVM reports the end of an interrupt twice now and then (about once in a hundred
+    // runs). Then one message more is latched before the line falls, and comes; a second cannot.
+    let count = finished.end.unwrap();
+    assert!((3..=4).contains(&count), "{count} interrupts");
 }
 
 #[test]

@@ -25,13 +25,29 @@ fn run(args: &[&str]) -> (i32, String) {
 fn the_excerpt_is_what_the_demo_prints() {
     let (code, text) = run(&["demo", "--cpu", "hosted"]);
     assert_eq!(code, 0);
-    let excerpt = block("```text");
+    check_excerpt("```text", &text);
+}
+
+/// Each line of the block must be in `text`, in this order.
+fn check_excerpt(fence: &str, text: &str) {
+    let excerpt = block(fence);
     assert!(excerpt.len() > 5);
-    let mut rest = text.as_str();
+    let mut rest = text;
     for line in excerpt {
         let at = rest.find(line).unwrap_or_else(|| panic!("not printed, or not in this order: {line}"));
         rest = &rest[at + line.len()..];
     }
+}
+
+#[test]
+fn the_explanation_is_what_explain_prints() {
+    let command = README.lines().find_map(|line| line.strip_prefix("$ iommulator explain ")).unwrap();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/");
+    let command = command.replace("docs/", root);
+    let arguments: Vec<_> = std::iter::once("explain").chain(command.split(' ')).collect();
+    let (code, text) = run(&arguments);
+    assert_eq!(code, 0);
+    check_excerpt("```explain", &text);
 }
 
 #[test]

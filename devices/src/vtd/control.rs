@@ -153,11 +153,7 @@ impl Control {
             Reg::Ieaddr => u64::from(s.invalidation_event.read(EventRegister::Address)),
             Reg::Ieuaddr => u64::from(s.invalidation_event.read(EventRegister::UpperAddress)),
             Reg::Frcd(index) => return s.faults.read(index, dword),
-            Reg::Pmen => u64::from(s.protected.pmen.raw()),
-            Reg::Plmbase => u64::from(s.protected.low_base.raw()),
-            Reg::Plmlimit => u64::from(s.protected.low_limit.raw()),
-            Reg::Phmbase => s.protected.high_base.raw(),
-            Reg::Phmlimit => s.protected.high_limit.raw(),
+            Reg::Pmen | Reg::Plmbase | Reg::Plmlimit | Reg::Phmbase | Reg::Phmlimit => s.protected.read(reg),
             // Write only.
             Reg::Gcmd | Reg::Iva => 0,
         };
@@ -193,19 +189,8 @@ impl Control {
                     self.back_end.set_protected(ranges);
                 }
             }
-            Reg::Plmbase if self.config.protected_regions => {
-                s.protected.low_base = s.protected.low_base.written(value);
-            }
-            Reg::Plmlimit if self.config.protected_regions => {
-                s.protected.low_limit = s.protected.low_limit.written(value);
-            }
-            Reg::Phmbase if self.config.protected_regions => {
-                s.protected.high_base =
-                    s.protected.high_base.written(merge(s.protected.high_base.raw(), dword, value));
-            }
-            Reg::Phmlimit if self.config.protected_regions => {
-                s.protected.high_limit =
-                    s.protected.high_limit.written(merge(s.protected.high_limit.raw(), dword, value));
+            Reg::Plmbase | Reg::Plmlimit | Reg::Phmbase | Reg::Phmlimit if self.config.protected_regions => {
+                s.protected.write(reg, dword, value);
             }
             Reg::Irta if self.config.interrupt_remapping => {
                 s.irta = s.irta.written(merge(s.irta.raw(), dword, value));
@@ -469,7 +454,7 @@ impl DwordSpace for Registers<'_> {
 }
 
 /// `old` with one of its dwords replaced.
-fn merge(old: u64, dword: u32, value: u32) -> u64 {
+pub(super) fn merge(old: u64, dword: u32, value: u32) -> u64 {
     let shift = 32 * dword;
     (old & !(0xffff_ffff << shift)) | u64::from(value) << shift
 }

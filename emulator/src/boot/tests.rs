@@ -86,6 +86,17 @@ fn the_tables_follow_the_machine() {
 }
 
 #[test]
+fn a_guest_finds_base_memory_and_com1_in_the_bios_data_area() {
+    let image = multiboot_image(0x10_0000);
+    for image in [&image, guests::image::VTD_DMA] {
+        let mut machine = machine(&[], &[]);
+        start(&machine, Guest { image, name: "", command_line: "", modules: &[] }).unwrap();
+        let words = [0x400, 0x40e, 0x413].map(|address| read32(&mut machine, address) & 0xffff);
+        assert_eq!(words, [0x3f8, 0x9fc0, 639]);
+    }
+}
+
+#[test]
 fn the_header_chooses_the_protocol() {
     let machine = machine(&[], &[]);
     let image = multiboot_image(0x10_0000);

@@ -22,12 +22,15 @@ const CONFIG_DATA: u16 = 0xcfc;
 
 register! {
     /// The configuration address register, CONFIG_ADDRESS [PCI 3.2.2.3.2].
+    ///
+    /// DEVIATION: bits 1:0 are reserved there. QEMU has them name a byte together with the data port,
+    /// and guests that were only ever run there leave the port at its first byte.
     struct ConfigAddress: u32 {
         31:31 Rw    enable: bool,
-        30:24 RsvdZ _r1,
+        30:24 RsvdZ _r0,
         23:8  Rw    source: u16,
         7:2   Rw    dword: u8,
-        1:0   RsvdZ _r0,
+        1:0   Rw    byte: u8,
     }
 }
 
@@ -170,11 +173,9 @@ impl Host {
             return true;
         }
         let Some(lane) = data_lane(port) else { return self.read_space(Space::Io, port.into(), data, fx) };
-        let inside = data.len().min(4 - lane);
-        data[inside..].fill(0xff);
-        match self.config_target() {
-            Some((source, offset)) => self.read_config(source, offset + lane as u64, &mut data[..inside]),
-            None => data.fill(0xff),
+        data.fill(0xff);
+        if let Some((source, offset, len)) = self.config_target(lane, data.len()) {
+            self.read_config(source, offset, &mut data[..len]);
         }
         true
     }
@@ -188,9 +189,8 @@ impl Host {
             return true;
         }
         let Some(lane) = data_lane(port) else { return self.write_space(Space::Io, port.into(), data, fx) };
-        let inside = data.len().min(4 - lane);
-        if let Some((source, offset)) = self.config_target() {
-            self.write_config(source, offset + lane as u64, &data[..inside], fx);
+        if let Some((source, offset, len)) = self.config_target(lane, data.len()) {
+            self.write_config(source, offset, &data[..len], fx);
         }
         true
     }
@@ -361,9 +361,13 @@ impl Host {
             .position(|node| (node.parent, node.device, node.function) == (parent, device, function))
     }
 
-    fn config_target(&self) -> Option<(SourceId, u64)> {
+    /// What an access of `len` bytes from byte `lane` of the data register reaches: a function, an
+    /// offset there, and how many of the bytes. A configuration request stays inside of its dword.
+    fn config_target(&self, lane: u8, len: usize) -> Option<(SourceId, u64, usize)> {
         let address = self.config_address;
-        address.enable().then(|| (SourceId(address.source()), u64::from(address.dword()) * 4))
+        let byte = address.byte() | lane;
+        let offset = u64::from(address.dword()) * 4 + u64::from(byte);
+        address.enable().then(|| (SourceId(address.source()), offset, len.min(usize::from(4 - byte))))
     }
 
     fn reset_behind(&mut self, port: usize) {
@@ -402,6 +406,7 @@ fn ecam_source(offset: u64) -> Option<SourceId> {
 }
 
 /// Which byte of the configuration data register an I/O port is.
-fn data_lane(port: u16) -> Option<usize> {
-    port.checked_sub(CONFIG_DATA).filter(|lane| *lane < 4).map(usize::from)
+fn data_lane(port: u16) -> Option<u8> {
+    // At most 3.
+    port.checked_sub(CONFIG_DATA).filter(|lane| *lane < 4).map(|lane| lane as u8)
 }

@@ -5,6 +5,7 @@ use firmware::BootState;
 mod tests;
 
 use firmware::acpi::{self, AcpiError};
+use firmware::bios_data::{self, NoLowMemory};
 use firmware::boot::{self, BootConfig};
 use firmware::multiboot::{self, Module, MultibootConfig};
 use thiserror::Error;
@@ -31,6 +32,9 @@ pub enum StartError {
     /// The firmware tables cannot be made.
     #[error(transparent)]
     Tables(#[from] AcpiError),
+    /// The BIOS data area cannot be written.
+    #[error(transparent)]
+    BiosData(#[from] NoLowMemory),
     /// The ELF64 image cannot be loaded.
     #[error(transparent)]
     Elf(#[from] boot::BootError),
@@ -51,7 +55,7 @@ pub fn write_tables(machine: &Machine) -> Result<(), AcpiError> {
     acpi::build(&machine.description())?.write(machine.memory())
 }
 
-/// Writes the tables and loads the guest, by the protocol that its header asks for, into a machine
+/// Writes the tables and the BIOS data area and loads the guest, by the protocol that its header asks for, into a machine
 /// with resources assigned.
 ///
 /// # Errors
@@ -71,6 +75,7 @@ pub fn start(machine: &Machine, guest: Guest<'_>) -> Result<BootState, StartErro
     } else {
         return Err(StartError::Modules);
     };
+    bios_data::write(memory, layout::SERIAL_PORT)?;
     write_tables(machine)?;
     Ok(state)
 }

@@ -66,19 +66,33 @@ fn the_tables_follow_the_machine() {
         write_tables(&machine).unwrap();
         assert_eq!(table(&mut machine, b"DMAR").map(|dmar| dmar[37]), flags, "{iommus:?}");
         let madt = table(&mut machine, b"APIC").unwrap();
-        // 8259s; a processor; I/O APIC 0 at fec00000h from GSI 0; line 0 is GSI 2.
+        // 8259s; a processor; I/O APIC 0 at fec00000h from GSI 0; line 0 is GSI 2; lines 10 and 11 are
+        // level-triggered, active high.
         #[rustfmt::skip]
         let expected = [
             0, 0, 0xe0, 0xfe, 1, 0, 0, 0,
             0, 8, 0, 0, 1, 0, 0, 0,
             1, 12, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0,
             2, 10, 0, 0, 2, 0, 0, 0, 0, 0,
+            2, 10, 0, 10, 10, 0, 0, 0, 0x0d, 0,
+            2, 10, 0, 11, 11, 0, 0, 0, 0x0d, 0,
         ];
         assert_eq!(madt[36..], expected);
         let mcfg = table(&mut machine, b"MCFG").unwrap();
         assert_eq!(mcfg[44..], [0, 0, 0, 0xb0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0, 0, 0, 0]);
         // FADT flags: HW_REDUCED_ACPI.
         assert_eq!(table(&mut machine, b"FACP").unwrap()[114] & 0x10, 0x10);
+    }
+}
+
+#[test]
+fn a_guest_finds_base_memory_and_com1_in_the_bios_data_area() {
+    let image = multiboot_image(0x10_0000);
+    for image in [&image, guests::image::VTD_DMA] {
+        let mut machine = machine(&[], &[]);
+        start(&machine, Guest { image, name: "", command_line: "", modules: &[] }).unwrap();
+        let words = [0x400, 0x40e, 0x413].map(|address| read32(&mut machine, address) & 0xffff);
+        assert_eq!(words, [0x3f8, 0x9fc0, 639]);
     }
 }
 

@@ -81,9 +81,11 @@ impl Machine {
             Effect::Line { line, asserted } => {
                 fx.trace(|| TraceEvent::Line { line, asserted });
                 self.interrupts.push(Interrupt::Line { line, asserted });
-                self.pic.set_line(line, asserted);
-                if let Some(Input { pin, asserted }) = self.lines.set(line, asserted) {
-                    self.ioapic.set_line(pin, asserted, fx);
+                for (input, asserted) in self.lines.set(line, asserted) {
+                    match input {
+                        Input::Pic(irq) => self.pic.set_line(irq, asserted),
+                        Input::IoApic(pin) => self.ioapic.set_line(pin, asserted, fx),
+                    }
                 }
             }
             Effect::Schedule { device, time, event } => self.events.push(time, device, event),

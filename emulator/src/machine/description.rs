@@ -6,6 +6,7 @@ use firmware::acpi::{
     DeviceScope, Dmar, Drhd, IntxRoute, IoApic, MachineDescription, PathStep, PciRoot, Rmrr, ScopeKind,
 };
 
+use super::lines::PCI_ISA_LINES;
 use super::{Machine, layout};
 use crate::config::SlotAddress;
 
@@ -35,6 +36,7 @@ impl Machine {
                 memory: vec![first..=last],
                 io: vec![0..=0xcf7, 0xd00..=0xffff],
                 intx: routes(),
+                isa_lines: PCI_ISA_LINES.to_vec(),
             },
             dmar: self.dmar(),
         }

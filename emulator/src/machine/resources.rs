@@ -1,9 +1,10 @@
 //! What firmware does before it hands over: bus numbers, bridge windows, base addresses.
 //!
 //! A guest that is entered directly finds PCI as after a PC's firmware: every memory BAR has an
-//! address, every root port a bus number and a window, and passes requests both ways. Functions
-//! themselves are left disabled; that is their drivers' business. I/O BARs stay unassigned: no model
-//! has one. A script client is its own firmware, so it gets the machine without all this.
+//! address and is decoded there, every root port a bus number and a window, and passes requests both
+//! ways. The Interrupt Line registers say where the pins lead. Mastering the bus is left to drivers.
+//! I/O BARs stay unassigned: no model has one. A script client is its own firmware, so it gets the
+//! machine without all this.
 
 use std::cmp::Reverse;
 
@@ -11,6 +12,7 @@ use devices::addr::SourceId;
 use devices::pci::{BarKind, Bus, FunctionKind, Host};
 use vm_allocator::{AddressAllocator, AllocPolicy};
 
+use super::lines::{PCI_ISA_LINES, isa};
 use super::{Machine, layout};
 use crate::config::ConfigError;
 
@@ -18,6 +20,11 @@ const MIB: u64 = 1 << 20;
 /// Command and Status. Of Command, Memory Space Enable and Bus Master Enable [PCIe 7.5.1.1.3].
 const COMMAND: u64 = 0x04;
 const MEMORY_AND_MASTER: u16 = 0b110;
+const MEMORY: u16 = 0b010;
+/// Interrupt Line [PCIe 7.5.1.1.12].
+const INTERRUPT_LINE: u64 = 0x3c;
+/// Edge/level control register of the second 8259: bit n for ISA line 8 + n.
+const ELCR2: u16 = 0x4d1;
 /// Primary, secondary and subordinate bus number [PCIe 7.5.1.3].
 const BUS_NUMBERS: u64 = 0x18;
 /// Memory Base in 15:0 and Memory Limit in 31:16; bits 15:4 of each are address bits 31:20
@@ -52,19 +59,42 @@ struct Write {
 }
 
 impl Machine {
-    /// Assigns bus numbers, bridge windows and memory BARs, as firmware does.
+    /// Assigns bus numbers, bridge windows, memory BARs and interrupt lines, as firmware does.
     ///
     /// # Errors
     /// [`ConfigError::NoRoom`] where the devices need more addresses than there are.
     pub fn assign_resources(&mut self) -> Result<(), ConfigError> {
         let writes = plan(groups(&self.pci))?;
         let mut fx = self.effects();
-        for Write { source, offset, data } in writes {
-            self.pci.write_config(source, offset, &data, &mut fx);
-        }
+        let mut apply = |pci: &mut Host, writes: Vec<Write>| {
+            for Write { source, offset, data } in writes {
+                pci.write_config(source, offset, &data, &mut fx);
+            }
+        };
+        apply(&mut self.pci, writes);
+        // Functions behind root ports are known by their numbers only now.
+        let writes = enable(&self.pci);
+        apply(&mut self.pci, writes);
+        let level = PCI_ISA_LINES.iter().fold(0, |level, line| level | 1 << (line - 8));
+        self.pic.write(ELCR2, &[level], &mut fx);
         self.deliver(fx);
         Ok(())
     }
+}
+
+/// Has every endpoint with memory BARs decode them, and every pin's line named.
+fn enable(pci: &Host) -> Vec<Write> {
+    let endpoints = pci.functions().filter(|function| matches!(function.kind, FunctionKind::Endpoint { .. }));
+    let writes = endpoints.filter_map(|function| {
+        let source = function.source?;
+        let decodes = function.bars.iter().any(|bar| bar.kind().is_memory());
+        let command = decodes.then(|| (COMMAND, MEMORY.to_le_bytes().to_vec()));
+        // An ISA line, at most 15.
+        let line = function.gsi.map(|gsi| (INTERRUPT_LINE, vec![isa(gsi) as u8]));
+        let write = move |(offset, data)| Write { source, offset, data };
+        Some(command.into_iter().chain(line).map(write))
+    });
+    writes.flatten().collect()
 }
 
 fn groups(pci: &Host) -> Vec<Group> {

@@ -113,16 +113,21 @@ fn resources_are_where_firmware_would_put_them() {
         ("its 64-bit BAR", 0xb010_0010, 0xc000_0004),
         ("upper half", 0xb010_0014, 0),
         ("its second function's", 0xb010_1010, 0xc000_8004),
-        ("its command", 0xb010_0004, 0x0010_0000),
+        ("its command", 0xb010_0004, 0x0010_0002),
+        ("its interrupt line: it has no pin", 0xb010_003c, 0),
         ("edu's BAR", 0xb001_0010, 0xc010_0000),
+        ("its command", 0xb001_0004, 0x0010_0002),
+        ("its interrupt line, PIRQ G's", 0xb001_003c, 0x0000_010b),
         ("edu is on bus 0 behind nobody", 0xb001_0000, 0x11e8_1234),
         ("empty port's bus numbers", 0xb001_8018, 0x0002_0200),
         ("its window: base above limit", 0xb001_8020, 0x0000_fff0),
     ] {
         assert_eq!(read32(&mut machine, address), value, "{what}: {address:#x}");
     }
-    machine.write(0xb010_0004, &[2]);
     assert_eq!(read32(&mut machine, 0xc000_0000), 0x494f_4d55);
+    let mut levels = [0; 2];
+    machine.io_read(0x4d0, &mut levels);
+    assert_eq!(levels, [0, 0x0c], "PCI's ISA lines are level-triggered");
 }
 
 /// Output that can be looked at while a machine owns it.

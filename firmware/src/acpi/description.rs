@@ -57,6 +57,8 @@ pub struct PciRoot {
     pub io: Vec<RangeInclusive<u16>>,
     /// Where the interrupt pins of the devices on bus 0 lead.
     pub intx: Vec<IntxRoute>,
+    /// ISA lines that interrupt pins drive besides, 1 or 3 to 15: level-triggered and active high.
+    pub isa_lines: Vec<u8>,
 }
 
 /// The wiring of an interrupt pin.

@@ -34,8 +34,10 @@ pub(super) fn build(machine: &MachineDescription) -> Result<Vec<u8>, AcpiError> 
         body.extend(bytes(&madt::IoApic::new(id, address, gsi_base)));
     }
     body.extend(source_override(0, 2, BUS_DEFAULT));
-    if let Some(power) = machine.power {
-        body.extend(source_override(power.sci, power.sci.into(), HIGH_LEVEL));
+    // The SCI may share a line with PCI, and then has no override of its own.
+    let lines = machine.pci.isa_lines.iter().copied().chain(machine.power.map(|power| power.sci));
+    for line in lines.collect::<BTreeSet<_>>() {
+        body.extend(source_override(line, line.into(), HIGH_LEVEL));
     }
     Ok(table(*b"APIC", REVISION, &body))
 }
@@ -51,6 +53,11 @@ fn check(machine: &MachineDescription) -> Result<(), AcpiError> {
     if let Some(power) = machine.power.filter(|power| !(1..=15).contains(&power.sci)) {
         let remedy = "it is an ISA line other than the timer's: use 1 to 15";
         return Err(AcpiError::Value { what: "the SCI", value: power.sci.into(), remedy });
+    }
+    // Line 0's override has taken global interrupt 2.
+    if let Some(&line) = machine.pci.isa_lines.iter().find(|line| !matches!(line, 1 | 3..=15)) {
+        let remedy = "the timer has 0 and 2: use 1 or 3 to 15";
+        return Err(AcpiError::Value { what: "an ISA line of PCI", value: line.into(), remedy });
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ fn the_address_port_is_a_dword_and_gates_the_data_port() {
     };
     assert_eq!(read(&mut rig, 0xcfc, 4), (true, vec![0xff; 4]), "not enabled yet");
     assert!(rig.host.io_write(0xcf8, &0xffff_ffff_u32.to_le_bytes(), fx));
-    assert_eq!(read(&mut rig, 0xcf8, 4), (true, vec![0xfc, 0xff, 0xff, 0x80]), "reserved bits read zero");
+    assert_eq!(read(&mut rig, 0xcf8, 4), (true, vec![0xff, 0xff, 0xff, 0x80]), "reserved bits read zero");
     assert!(rig.host.io_write(0xcf8, &0x8000_0000_u32.to_le_bytes(), fx));
     for (port, data) in [(0xcf8, &[1, 2][..]), (0xcf9, &[6][..]), (0xcfb, &[0][..])] {
         assert!(!rig.host.io_write(port, data, fx), "{port:#x} belongs to others");
@@ -48,6 +48,41 @@ fn the_address_port_is_a_dword_and_gates_the_data_port() {
     assert_eq!(read(&mut rig, 0xcfe, 2), (true, vec![0xc0, 0x29]));
     assert_eq!(read(&mut rig, 0xcfe, 4), (true, vec![0xc0, 0x29, 0xff, 0xff]), "past the data port");
     assert!(!read(&mut rig, 0xd00, 1).0);
+}
+
+#[test]
+fn a_byte_is_named_by_the_address_or_by_the_data_port_or_by_both() {
+    let mut rig = Rig::new();
+    let source = rig.add(3, 0, Box::new(Edu::new(DEFAULT_DMA_MASK)));
+    let fx = &mut Effects::default();
+    let select = |rig: &mut Rig, offset: u32| {
+        assert!(rig.host.io_write(0xcf8, &(0x8000_1800 | offset).to_le_bytes(), &mut Effects::default()));
+    };
+    for (offset, port, expected) in [
+        (0x02, 0xcfc, &[0xe8, 0x11][..]),
+        (0x00, 0xcfe, &[0xe8, 0x11]),
+        (0x02, 0xcfe, &[0xe8, 0x11]),
+        (0x01, 0xcfc, &[0x12, 0xe8]),
+        (0x01, 0xcfe, &[0x11, 0xff]),
+        (0x03, 0xcfc, &[0x11, 0xff, 0xff, 0xff]),
+        (0x0a, 0xcfc, &[0xff]),
+        (0xff, 0xcfc, &[0x00, 0xff]),
+    ] {
+        select(&mut rig, offset);
+        let mut data = vec![0xaa; expected.len()];
+        assert!(rig.host.io_read(port, &mut data, fx));
+        assert_eq!(data, expected, "{offset:#x} {port:#x}");
+    }
+    // The interrupt line is at 3Ch; the command register, which a write of 4 bytes must not reach, at 4.
+    select(&mut rig, 0x3d);
+    assert!(rig.host.io_write(0xcfc, &[0xff; 4], fx));
+    assert_eq!(rig.read_config32(source, 0x3c), 0x0000_0100);
+    select(&mut rig, 0x03);
+    assert!(rig.host.io_write(0xcfc, &[0xff; 4], fx));
+    assert_eq!(rig.read_config32(source, 0x04) & 0xffff, 0);
+    select(&mut rig, 0x04);
+    assert!(rig.host.io_write(0xcfc, &[4, 0], fx));
+    assert_eq!(rig.read_config32(source, 0x04) & 0xffff, 4);
 }
 
 #[test]

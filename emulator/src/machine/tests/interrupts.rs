@@ -55,6 +55,24 @@ fn a_level_comes_again_until_its_cause_is_gone() {
 }
 
 #[test]
+fn the_interrupt_line_register_names_an_input_of_both_controllers() {
+    let mut machine = machine_with_edu(None, "q35");
+    let irq = read32(&mut machine, 0xb000_803c) as u8;
+    assert_eq!(irq, 10);
+    // Edge triggered, vector 42h, as kernels without ACPI do it.
+    redirect(&mut machine, irq.into(), 0, 0x42);
+    write32(&mut machine, RAISE, 1);
+    assert_eq!(machine.take_interrupts(), [line(21, true), message(0x42)]);
+    let mut requests = [0];
+    machine.io_write(0xa0, &[0x0a]);
+    machine.io_read(0xa0, &mut requests);
+    assert_eq!(requests, [1 << 2]);
+    write32(&mut machine, ACKNOWLEDGE, 1);
+    machine.io_read(0xa0, &mut requests);
+    assert_eq!(requests, [0]);
+}
+
+#[test]
 fn the_serial_line_reaches_both_controllers() {
     let mut machine = machine();
     // Edge triggered, vector 34h.

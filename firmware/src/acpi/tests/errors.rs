@@ -105,6 +105,14 @@ fn pci() {
             |machine| machine.pci.intx[1] = IntxRoute { gsi: 1, ..machine.pci.intx[0] },
             AcpiError::Duplicate { what: "interrupt route", id: 0x200 },
         ),
+        (
+            |machine| machine.pci.isa_lines.push(2),
+            value("an ISA line of PCI", 2, "the timer has 0 and 2: use 1 or 3 to 15"),
+        ),
+        (
+            |machine| machine.pci.isa_lines.push(16),
+            value("an ISA line of PCI", 16, "the timer has 0 and 2: use 1 or 3 to 15"),
+        ),
     ]);
     let mut machine = q35();
     machine.pci.ecam = 0xf000_0000;

@@ -52,6 +52,7 @@ fn q35() -> MachineDescription {
                 IntxRoute { device: 31, pin: 3, gsi: 23 },
                 IntxRoute { device: 0, pin: 1, gsi: 0x1234_5678 },
             ],
+            isa_lines: vec![9, 11],
         },
         dmar: Some(q35_dmar()),
     }
@@ -225,10 +226,12 @@ fn madt_lists_processors_io_apics_and_overrides() {
         0, 8, 1, 1, 1, 0, 0, 0, // processor 1
         1, 12, 0, 0, 0x00, 0x00, 0xc0, 0xfe, 0, 0, 0, 0, // I/O APIC 0
         2, 10, 0, 0, 2, 0, 0, 0, 0, 0, // line 0 is interrupt 2
-        2, 10, 0, 9, 9, 0, 0, 0, 0x0d, 0, // line 9: level, high
+        2, 10, 0, 9, 9, 0, 0, 0, 0x0d, 0, // line 9, PCI's and the SCI: level, high
+        2, 10, 0, 11, 11, 0, 0, 0, 0x0d, 0, // line 11, PCI's
     ];
     assert_eq!(table(&q35(), "APIC")[36..], two_cpus);
     let mut machine = reduced();
+    machine.pci.isa_lines.clear();
     machine.cpus = vec![0xfe, 0xff, 0x0102_0304];
     machine.io_apics.push(IoApic { id: 5, address: 0xfec1_0000, gsi_base: 24 });
     let large = [

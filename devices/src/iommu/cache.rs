@@ -98,20 +98,9 @@ impl<const W: usize> Cache<W> {
     /// The data cached under `key`. `place` chooses the set: equal keys have equal places.
     #[inline]
     pub fn lookup(&self, place: u64, key: u64) -> Option<[u64; W]> {
-        let set = self.set(place)?;
-        for way in &set.ways {
-            if way.key.load(Ordering::Relaxed) != key {
-                continue;
-            }
-            if let Some(data) = way.read(key) {
-                if self.policy == Policy::Adversarial && self.chance(4) {
-                    way.clear_if(|found, _| found == key);
-                    return None;
-                }
-                return Some(data);
-            }
-        }
-        None
+        let way = self.set(place)?.ways.iter().find(|way| way.key.load(Ordering::Relaxed) == key)?;
+        let data = way.read(key)?;
+        if self.policy == Policy::Adversarial { self.maybe_drop(way, key, data) } else { Some(data) }
     }
 
     /// The data cached under `key`, without a lookup's effects: nothing is dropped at random.
@@ -219,6 +208,16 @@ impl<const W: usize> Cache<W> {
     fn index(&self, place: u64) -> Option<usize> {
         // The masked place is below the number of sets.
         self.sets.len().checked_sub(1).map(|mask| place as usize & mask)
+    }
+
+    /// A hit under [`Policy::Adversarial`].
+    #[cold]
+    fn maybe_drop(&self, way: &Way<W>, key: u64, data: [u64; W]) -> Option<[u64; W]> {
+        if !self.chance(4) {
+            return Some(data);
+        }
+        way.clear_if(|found, _| found == key);
+        None
     }
 
     /// True once in `n` times.

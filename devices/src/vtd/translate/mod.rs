@@ -2,7 +2,7 @@
 //!
 //! Invariants: `&self` everywhere; a hit in the IOTLB touches neither the tables nor memory, takes no
 //! lock and allocates nothing. Whatever a walk caches was read after the last invalidation,
-//! and an invalidation returns only when no DMA uses what it dropped (see [`crate::fabric::guard`]).
+//! and invalidations complete only when no DMA uses what they dropped (see [`crate::fabric::guard`]).
 
 mod back_end;
 mod entries;
@@ -174,6 +174,7 @@ impl Translator {
         self.invalidate_context(ContextScope::Global);
         self.invalidate_iotlb(IotlbScope::Global);
         self.invalidate_interrupts(InterruptScope::Global);
+        self.complete();
     }
 
     /// Replaces the mode bits that `mask` selects.

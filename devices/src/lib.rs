@@ -12,5 +12,6 @@ pub mod mem;
 pub mod pci;
 pub mod pic;
 pub mod register;
+mod sync;
 pub mod trace;
 pub mod vtd;

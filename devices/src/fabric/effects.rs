@@ -104,7 +104,8 @@ impl Effects {
         }
     }
 
-    /// Whether trace events are kept.
+    /// Whether trace events are kept. A caller on the hot path asks first and builds the event in a
+    /// cold function: what an event captures would otherwise be spilled whether anybody listens or not.
     pub fn traced(&self) -> bool {
         self.trace.is_some()
     }

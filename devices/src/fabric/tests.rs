@@ -123,3 +123,29 @@ fn a_posted_write_goes_where_its_address_says() {
     assert_eq!(mem.load64(Pa(0x100)), Ok(0x1234));
     assert!(!posted_write(&mem, 0xfed9_0000, 1));
 }
+
+#[test]
+fn wait_returns_when_those_inside_have_left_and_not_before() {
+    let guards = guard::Guards::default();
+    guards.wait();
+    let (slot, other) = (guards.slot(), guards.slot());
+    drop(other);
+    let left = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (entered, wait_entered) = std::sync::mpsc::channel();
+        let left = &left;
+        scope.spawn(move || {
+            let guard = slot.enter();
+            entered.send(()).unwrap();
+            (0..1000).for_each(|_| std::thread::yield_now());
+            left.store(true, std::sync::atomic::Ordering::SeqCst);
+            drop(guard);
+            // Coming back is no reason to wait on.
+            let _again = slot.enter();
+            (0..1000).for_each(|_| std::thread::yield_now());
+        });
+        wait_entered.recv().unwrap();
+        guards.wait();
+        assert!(left.load(std::sync::atomic::Ordering::SeqCst));
+    });
+}

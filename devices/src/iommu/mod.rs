@@ -3,4 +3,6 @@
 //! Formats and tags are the models' own; here is only what does not depend on an architecture.
 
 pub mod cache;
+#[cfg(test)]
+mod tests;
 pub mod walk;

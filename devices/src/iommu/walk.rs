@@ -144,6 +144,7 @@ pub trait Steps {
 ///
 /// # Errors
 /// [`Stop`] at the first entry that does not lead on.
+#[inline]
 pub fn walk<F: Format>(format: &F, start: Table, input: u64, steps: &mut impl Steps) -> Result<Leaf, Stop> {
     let Table { base: mut table, mut level, mut rights } = start;
     loop {

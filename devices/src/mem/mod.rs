@@ -148,14 +148,24 @@ impl PhysMem {
     /// The region of `pa` with its index, and the offset in it.
     #[inline]
     fn find(&self, pa: Pa) -> Option<(usize, &Region, u64)> {
-        let regions = &self.inner.regions;
-        let at = |index: usize| {
-            let region = regions.get(index)?;
-            let offset = pa.0.wrapping_sub(region.start());
-            (offset < region.len()).then_some((index, region, offset))
-        };
         // Machines have two regions at most, of which the first is where tables lie.
-        at(0).or_else(|| at(regions.partition_point(|region| region.start() <= pa.0).checked_sub(1)?))
+        match self.find_in(0, pa) {
+            None => self.search(pa),
+            found => found,
+        }
+    }
+
+    #[cold]
+    fn search(&self, pa: Pa) -> Option<(usize, &Region, u64)> {
+        let after = self.inner.regions.partition_point(|region| region.start() <= pa.0);
+        self.find_in(after.checked_sub(1)?, pa)
+    }
+
+    #[inline]
+    fn find_in(&self, index: usize, pa: Pa) -> Option<(usize, &Region, u64)> {
+        let region = self.inner.regions.get(index)?;
+        let offset = pa.0.wrapping_sub(region.start());
+        (offset < region.len()).then_some((index, region, offset))
     }
 
     /// The address behind a handle; `None` for a handle of another memory.
@@ -168,6 +178,7 @@ impl PhysMem {
     ///
     /// # Errors
     /// [`NotRam`], also where `pa` is not a multiple of 8.
+    #[inline]
     pub fn load64(&self, pa: Pa) -> Result<u64, NotRam> {
         let (_, region, offset) = self.find(pa).ok_or(NotRam)?;
         region.load64(offset)
@@ -177,6 +188,7 @@ impl PhysMem {
     ///
     /// # Errors
     /// [`NotRam`], also where `pa` is not a multiple of 16.
+    #[inline]
     pub fn load128(&self, pa: Pa) -> Result<[u64; 2], NotRam> {
         let (_, region, offset) = self.find(pa).ok_or(NotRam)?;
         region.load128(offset)

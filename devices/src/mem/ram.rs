@@ -57,6 +57,7 @@ impl Region {
         self.start..=self.start + (self.len - 1)
     }
 
+    #[inline]
     pub(super) fn load64(&self, offset: u64) -> Result<u64, NotRam> {
         Ok(u64::from_le(self.atomic64(offset)?.load(Ordering::Acquire)))
     }
@@ -144,6 +145,7 @@ impl Region {
         Ok(unsafe { place.as_ref() })
     }
 
+    #[inline]
     fn atomic64(&self, offset: u64) -> Result<&AtomicU64, NotRam> {
         let place = self.place(offset, 8, 8)?.cast::<AtomicU64>();
         // SAFETY: bounds and alignment are checked; see `load128`.
@@ -152,6 +154,7 @@ impl Region {
 
     /// A pointer to `len` bytes at `offset`, if they lie in the region and the host address is a
     /// multiple of `align`.
+    #[inline]
     fn place(&self, offset: u64, len: u64, align: usize) -> Result<NonNull<u8>, NotRam> {
         if offset > self.len || len > self.len - offset {
             return Err(NotRam);

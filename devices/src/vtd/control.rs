@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::capability::Config;
 use super::fault::{Fate, Fault, Recorder};
 use super::interrupt::{EventInterrupt, EventRegister};
-use super::invalidation::{BackEnd, ContextScope, InterruptMode, InterruptScope, IotlbScope};
+use super::invalidation::{BackEnd, Changes, ContextScope, InterruptMode, InterruptScope, IotlbScope};
 use super::invalidation_queue::{Descriptor, Queue, QueueError, context_scope, decode, iotlb_scope};
 use super::protected::Protected;
 use super::regs::{Ccmd, Fsts, Gcmd, Gsts, Ics, Iotlb, Irta, Iva, Place, Reg, Rtaddr, name_at, place};
@@ -24,7 +24,7 @@ const QUEUE_STEP: u32 = 256;
 pub struct Control {
     config: Config,
     mem: PhysMem,
-    back_end: Arc<dyn BackEnd>,
+    changes: Changes,
     state: State,
 }
 
@@ -71,7 +71,7 @@ impl State {
 impl Control {
     /// Registers as after reset.
     pub fn new(config: Config, mem: PhysMem, back_end: Arc<dyn BackEnd>) -> Self {
-        Self { config, mem, back_end, state: State::RESET }
+        Self { config, mem, changes: Changes::new(back_end), state: State::RESET }
     }
 
     /// Returns the registers to their reset values; the back end is the caller's to reset.
@@ -122,6 +122,7 @@ impl Control {
             // The unit never asks for one.
             DeviceEvent::Timer(_) => {}
         }
+        self.changes.complete();
     }
 
     /// One dword of the register file.
@@ -186,7 +187,7 @@ impl Control {
             // These belong to features that may not be there.
             Reg::Pmen if self.config.protected_regions => {
                 if let Some(ranges) = s.protected.enable(value) {
-                    self.back_end.set_protected(ranges);
+                    self.changes.make().set_protected(ranges);
                 }
             }
             Reg::Plmbase | Reg::Plmlimit | Reg::Phmbase | Reg::Phmlimit if self.config.protected_regions => {
@@ -230,10 +231,10 @@ impl Control {
         let s = &mut self.state;
         if gcmd.srtp() {
             s.latched = s.rtaddr;
-            self.back_end.set_root(s.latched);
+            self.changes.make().set_root(s.latched);
             if self.config.root_set_invalidates {
-                self.back_end.invalidate_context(ContextScope::Global);
-                self.back_end.invalidate_iotlb(IotlbScope::Global);
+                self.changes.make().invalidate_context(ContextScope::Global);
+                self.changes.make().invalidate_iotlb(IotlbScope::Global);
             }
             s.gsts = s.gsts.with_rtps(true);
         }
@@ -249,15 +250,15 @@ impl Control {
         let s = &mut self.state;
         if self.config.interrupt_remapping {
             if gcmd.sirtp() {
-                self.back_end.set_interrupt_table(s.irta);
+                self.changes.make().set_interrupt_table(s.irta);
                 s.gsts = s.gsts.with_irtps(true);
             }
             s.gsts = s.gsts.with_ires(gcmd.ire()).with_cfis(gcmd.cfi());
             let (enabled, compatibility) = (gcmd.ire(), gcmd.cfi());
-            self.back_end.set_interrupt_mode(InterruptMode { enabled, compatibility });
+            self.changes.make().set_interrupt_mode(InterruptMode { enabled, compatibility });
         }
         if gcmd.te() != s.gsts.tes() {
-            self.back_end.set_enabled(gcmd.te());
+            self.changes.make().set_enabled(gcmd.te());
             s.gsts = s.gsts.with_tes(gcmd.te());
         }
         // Recording starts over when the last of the two goes off [VT-d 7.2.1].
@@ -389,9 +390,10 @@ impl Control {
                     InterruptScope::Index { .. } => "interrupt entries by index",
                 };
                 fx.trace(|| TraceEvent::Invalidation { unit, what, domain: None, range: None });
-                self.back_end.invalidate_interrupts(scope);
+                self.changes.make().invalidate_interrupts(scope);
             }
             Descriptor::Wait { status, interrupt } => {
+                self.changes.complete();
                 if let Some((at, data)) = status {
                     // A status write that no memory takes has nowhere to be reported.
                     let _ = self.mem.write(at, &data.to_le_bytes());
@@ -413,7 +415,7 @@ impl Control {
         };
         let unit = self.config.unit.name();
         fx.trace(|| TraceEvent::Invalidation { unit, what, domain, range: None });
-        self.back_end.invalidate_context(scope);
+        self.changes.make().invalidate_context(scope);
     }
 
     fn invalidate_iotlb(&mut self, scope: IotlbScope, fx: &mut Effects) {
@@ -426,7 +428,7 @@ impl Control {
         };
         let unit = self.config.unit.name();
         fx.trace(|| TraceEvent::Invalidation { unit, what, domain, range });
-        self.back_end.invalidate_iotlb(scope);
+        self.changes.make().invalidate_iotlb(scope);
     }
 }
 
@@ -450,6 +452,8 @@ impl DwordSpace for Registers<'_> {
         let unit = self.control.config.unit.name();
         self.fx.trace(|| TraceEvent::RegisterWrite { unit, register, offset, value });
         self.control.write_dword(offset, value, self.fx);
+        // Software can read the registers next.
+        self.control.changes.complete();
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the control half asks of the half that translates.
 
+use std::sync::Arc;
+
 use crate::addr::{PAGE_SIZE, Pa, SourceId};
 
 /// Entries of the context cache to drop [VT-d 6.5.2.1].
@@ -104,8 +106,8 @@ pub struct InterruptMode {
     pub compatibility: bool,
 }
 
-/// A change that the translating half must follow. It is complete when the call returns: no
-/// request is translated by what it replaced or dropped.
+/// Changes that the translating half must follow. Requests may meet them at once, and all do when
+/// [`Self::complete`] has returned.
 pub trait BackEnd: Send + Sync {
     /// GSTS.TES changed.
     fn set_enabled(&self, enabled: bool);
@@ -123,4 +125,33 @@ pub trait BackEnd: Send + Sync {
     fn invalidate_context(&self, scope: ContextScope);
     /// Drops cached translations.
     fn invalidate_iotlb(&self, scope: IotlbScope);
+    /// Returns when no request is under way any more that may be translated by what the calls before
+    /// replaced or dropped.
+    fn complete(&self);
+}
+
+/// The back end as the control half keeps it: changes are collected, and completed together before
+/// software can see that any of them is.
+pub(super) struct Changes {
+    back_end: Arc<dyn BackEnd>,
+    open: bool,
+}
+
+impl Changes {
+    pub fn new(back_end: Arc<dyn BackEnd>) -> Self {
+        Self { back_end, open: false }
+    }
+
+    /// To make one more change.
+    pub fn make(&mut self) -> &dyn BackEnd {
+        self.open = true;
+        &*self.back_end
+    }
+
+    /// Completes the changes made so far.
+    pub fn complete(&mut self) {
+        if std::mem::take(&mut self.open) {
+            self.back_end.complete();
+        }
+    }
 }

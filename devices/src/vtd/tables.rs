@@ -164,13 +164,16 @@ impl SecondStage {
     /// The bits of a present entry that are set and must not be.
     pub fn violations(&self, level: u32, raw: u64) -> u64 {
         let large = level > 1 && raw & PS != 0;
-        let low = match level {
-            // Bits below the page's own address.
-            2 | 3 if large && self.sslps & 1 << (level - 2) != 0 => ADDRESS & ((1 << page_bits(level)) - 1),
-            _ if large => PS,
-            _ => 0,
-        };
-        raw & (RESERVED | low)
+        raw & if large { RESERVED | self.reserved_if_large(level) } else { RESERVED }
+    }
+
+    /// The bits that must not be set in an entry of `level` because it maps a large page: PS itself
+    /// where there is none of that size, else those below the page's own address.
+    fn reserved_if_large(&self, level: u32) -> u64 {
+        match level {
+            2 | 3 if self.sslps & 1 << (level - 2) != 0 => ADDRESS & ((1 << page_bits(level)) - 1),
+            _ => PS,
+        }
     }
 }
 
@@ -189,6 +192,7 @@ impl Format for SecondStage {
         self.levels
     }
 
+    #[inline]
     fn decode(&self, level: u32, raw: u64) -> Entry {
         if raw & READ_WRITE == 0 {
             return Entry::Absent;

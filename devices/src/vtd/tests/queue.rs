@@ -1,6 +1,14 @@
 //! The invalidation queue: waits, wraps and errors.
 
+use std::sync::Mutex;
+
 use super::*;
+use crate::register::block::DwordSpace;
+use crate::vtd::control::{Control, Registers};
+use crate::vtd::invalidation::{
+    BackEnd, ContextScope, InterruptMode, InterruptScope, IotlbScope, ProtectedRange,
+};
+use crate::vtd::regs::{Irta, Rtaddr};
 
 fn rig() -> Rig {
     Rig::mapped(Config::preset("vtd-legacy").unwrap(), 2)
@@ -262,4 +270,85 @@ fn status_address_bits_beyond_the_host_width_are_ignored() {
     let mut rig = rig();
     rig.submit(&[[0x25 | 3 << 32, STATUS | 0xffff << 48]]);
     assert_eq!((rig.get(STATUS), rig.r32(FSTS)), (3, 0));
+}
+
+/// Writes down what it is told, and the status word at each completion.
+struct Log {
+    mem: PhysMem,
+    lines: Mutex<Vec<String>>,
+}
+
+impl Log {
+    fn line(&self, line: impl Into<String>) {
+        self.lines.lock().unwrap().push(line.into());
+    }
+}
+
+impl BackEnd for Log {
+    fn set_enabled(&self, _: bool) {
+        self.line("enabled");
+    }
+    fn set_root(&self, _: Rtaddr) {
+        self.line("root");
+    }
+    fn set_protected(&self, _: Option<[ProtectedRange; 2]>) {
+        self.line("protected");
+    }
+    fn set_interrupt_mode(&self, _: InterruptMode) {
+        self.line("interrupt mode");
+    }
+    fn set_interrupt_table(&self, _: Irta) {
+        self.line("interrupt table");
+    }
+    fn invalidate_interrupts(&self, _: InterruptScope) {
+        self.line("interrupts");
+    }
+    fn invalidate_context(&self, _: ContextScope) {
+        self.line("context");
+    }
+    fn invalidate_iotlb(&self, _: IotlbScope) {
+        self.line("iotlb");
+    }
+    fn complete(&self) {
+        self.line(format!("complete, status {}", self.mem.load64(Pa(STATUS)).unwrap()));
+    }
+}
+
+#[test]
+fn changes_are_complete_before_software_can_see_them_so() {
+    let config = Config { protected_regions: true, ..Config::preset("vtd-legacy").unwrap() };
+    let mem = PhysMem::anonymous(&[(Pa(0), 0x1_0000)]).unwrap();
+    let log = Arc::new(Log { mem: mem.clone(), lines: Mutex::default() });
+    let mut control = Control::new(config, mem.clone(), log.clone());
+    let mut fx = Effects::new(Time(0), false);
+    let mut write = |offset: u64, value: u32, told: &[&str]| {
+        Registers { control: &mut control, fx: &mut fx }.write_dword(offset, value, 0xf);
+        assert_eq!(log.lines.lock().unwrap().drain(..).collect::<Vec<_>>(), told, "{offset:#x}");
+    };
+    let queue = [[0x12, 0], [0x11, 0], wait(1), wait(2), [0x04, 0], wait(3), [0x12, 0], [0x12, 0]];
+    for (word, at) in queue.as_flattened().iter().zip((QUEUE..).step_by(8)) {
+        mem.write(Pa(at), &word.to_le_bytes()).unwrap();
+    }
+    // IQA_REG before anything else; it changes nothing.
+    write(IQA, QUEUE as u32, &[]);
+    write(GCMD, QIE | SRTP, &["root", "interrupt mode", "complete, status 0"]);
+    // Those before the first wait together, nothing for the second, the last two at the end.
+    write(
+        IQT,
+        0x80,
+        &[
+            "iotlb",
+            "context",
+            "complete, status 0",
+            "interrupts",
+            "complete, status 2",
+            "iotlb",
+            "iotlb",
+            "complete, status 3",
+        ],
+    );
+    write(0x64, 1 << 31, &["protected", "complete, status 3"]);
+    write(GCMD, TE, &["interrupt mode", "enabled", "complete, status 3"]);
+    write(0x2c, 0xa000_0000, &["context", "complete, status 3"]);
+    write(0xfc, 0x9000_0000, &["iotlb", "complete, status 3"]);
 }

@@ -12,13 +12,6 @@ use crate::vtd::regs::{Irta, Rtaddr};
 use crate::vtd::tables::{ContextEntry, decode_context};
 
 impl Translator {
-    /// Returns when no DMA is under way that began before; then nothing uses what was dropped.
-    fn wait_for_dma(&self) {
-        if let Some(guards) = &self.guards {
-            guards.wait();
-        }
-    }
-
     /// The domain that a cached context entry is tagged with: 0 for one that faults [VT-d 6.2.2].
     fn tag_of(&self, words: [u64; 2]) -> u16 {
         let context = decode_context(ContextEntry::from_raw(words), self.cap, self.ecap);
@@ -29,29 +22,24 @@ impl Translator {
 impl BackEnd for Translator {
     fn set_enabled(&self, enabled: bool) {
         self.set_mode(TES, if enabled { TES } else { 0 });
-        self.wait_for_dma();
     }
 
     fn set_root(&self, rtaddr: Rtaddr) {
         self.root.store(rtaddr.raw(), Ordering::Release);
-        self.wait_for_dma();
     }
 
     fn set_protected(&self, ranges: Option<[ProtectedRange; 2]>) {
         self.store_protected(ranges);
-        self.wait_for_dma();
     }
 
     fn set_interrupt_mode(&self, mode: InterruptMode) {
         let InterruptMode { enabled, compatibility } = mode;
         let bits = if enabled { IRES } else { 0 } | if compatibility { CFIS } else { 0 };
         self.set_mode(IRES | CFIS, bits);
-        self.wait_for_dma();
     }
 
     fn set_interrupt_table(&self, irta: Irta) {
         self.interrupt_table.store(irta.raw(), Ordering::Release);
-        self.wait_for_dma();
     }
 
     fn invalidate_context(&self, scope: ContextScope) {
@@ -62,7 +50,6 @@ impl BackEnd for Translator {
                 self.tag_of(*words) == domain && (source ^ u64::from(wanted.0)) & !u64::from(mask) == 0
             }
         });
-        self.wait_for_dma();
     }
 
     fn invalidate_iotlb(&self, scope: IotlbScope) {
@@ -93,7 +80,6 @@ impl BackEnd for Translator {
                 }
             }
         }
-        self.wait_for_dma();
     }
 
     fn invalidate_interrupts(&self, scope: InterruptScope) {
@@ -102,6 +88,11 @@ impl BackEnd for Translator {
             // Masks are at most ECAP.MHMV, 15.
             InterruptScope::Index { index, mask } => (key ^ u64::from(index)) >> mask == 0,
         });
-        self.wait_for_dma();
+    }
+
+    fn complete(&self) {
+        if let Some(guards) = &self.guards {
+            guards.wait();
+        }
     }
 }

@@ -47,7 +47,11 @@ impl IotlbEntry {
         }
     }
 
+    #[inline]
     pub fn insert(self, iotlb: &Cache<2>, ticket: Ticket, source: SourceId, address: Iova) {
+        if iotlb.sets() == 0 {
+            return;
+        }
         let Self { page, handle, rights, fpd, domain } = self;
         let number = address.0 / PAGE_SIZE;
         let Some(key) = Self::key(source, number) else { return };

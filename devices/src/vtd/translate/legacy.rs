@@ -29,19 +29,29 @@ pub(super) struct Mapping {
 }
 
 impl Translator {
-    /// A request while translation is on, not of the interrupt range.
-    pub(super) fn remap(&self, t: &Transaction, mode: u32, fx: &mut Effects) -> Result<Verdict, Blocked> {
-        let source = t.initiator.source();
-        if t.kind == Kind::Untranslated
-            && t.pasid.is_none()
-            && let Some(cached) = IotlbEntry::lookup(&self.iotlb, source, t.address)
-        {
+    /// What the IOTLB holds for a request while translation is on.
+    #[inline]
+    pub(super) fn cached(&self, t: &Transaction) -> Option<IotlbEntry> {
+        let plain = t.kind == Kind::Untranslated && t.pasid.is_none();
+        if plain { IotlbEntry::lookup(&self.iotlb, t.initiator.source(), t.address) } else { None }
+    }
+
+    /// A request while translation is on, not of the interrupt range, with what [`Self::cached`] said.
+    pub(super) fn remap(
+        &self,
+        t: &Transaction,
+        mode: u32,
+        cached: Option<IotlbEntry>,
+        fx: &mut Effects,
+    ) -> Result<Verdict, Blocked> {
+        if let Some(cached) = cached {
             if mode & SANITIZE != 0 {
                 self.check_translation(t, &cached, fx);
             }
             self.permit(t, cached.rights).map_err(|reason| Blocked { reason, fpd: cached.fpd })?;
             return Ok(self.found(t, cached.page, cached.handle, true, fx));
         }
+        let source = t.initiator.source();
         let ticket = self.iotlb.ticket();
         let structures = (self.structures.sets() > 0).then(|| self.structures.ticket());
         let context = self.context(t, source, mode, fx)?;
@@ -161,23 +171,23 @@ impl Translator {
     }
 
     /// Whether `rights` suffice [VT-d 3.7.1].
-    fn permit(&self, t: &Transaction, rights: Rights) -> Result<(), Reason> {
+    #[inline]
+    pub(super) fn permit(&self, t: &Transaction, rights: Rights) -> Result<(), Reason> {
+        let wanted = match t.access {
+            Access::Read => Rights::READ,
+            Access::Write => Rights::WRITE,
+            Access::Atomic => Rights::BOTH,
+        };
         let zero_length = t.access == Access::Read && t.len == 0;
-        if zero_length && self.cap.zlr() && rights != Rights::NONE {
+        if rights.grants(wanted) || zero_length && self.cap.zlr() && rights != Rights::NONE {
             return Ok(());
         }
-        let wants_write = t.access != Access::Read;
-        let wants_read = t.access != Access::Write;
-        if wants_write && !rights.grants(Rights::WRITE) {
-            return Err(Reason::NoWrite);
-        }
-        if wants_read && !rights.grants(Rights::READ) {
-            return Err(Reason::NoRead);
-        }
-        Ok(())
+        let lacks_write = wanted.grants(Rights::WRITE) && !rights.grants(Rights::WRITE);
+        Err(if lacks_write { Reason::NoWrite } else { Reason::NoRead })
     }
 
-    fn found(
+    #[inline]
+    pub(super) fn found(
         &self,
         t: &Transaction,
         page: Pa,
@@ -187,11 +197,24 @@ impl Translator {
     ) -> Verdict {
         let offset = t.address.page_offset();
         let pa = Pa(page.0 + offset);
-        let (initiator, iova) = (t.initiator, t.address);
-        fx.trace(|| TraceEvent::Translation { unit: self.unit.name(), initiator, iova, pa, cached });
+        if fx.traced() {
+            self.trace_translation(t, pa, cached, fx);
+        }
         Verdict::Memory { pa, handle: handle.map(|handle| handle.plus(offset)) }
     }
 
+    #[cold]
+    fn trace_translation(&self, t: &Transaction, pa: Pa, cached: bool, fx: &mut Effects) {
+        let (initiator, iova) = (t.initiator, t.address);
+        fx.trace(|| TraceEvent::Translation { unit: self.unit.name(), initiator, iova, pa, cached });
+    }
+
+    #[cold]
+    fn trace_fetch(&self, table: &'static str, address: Pa, words: [u64; 2], fx: &mut Effects) {
+        fx.trace(|| TraceEvent::Fetch { unit: self.unit.name(), table, address, words });
+    }
+
+    #[inline]
     pub(super) fn fetch128(
         &self,
         table: &'static str,
@@ -199,8 +222,9 @@ impl Translator {
         fx: &mut Effects,
     ) -> Result<[u64; 2], NotRam> {
         let words = self.mem.load128(address)?;
-        let unit = self.unit.name();
-        fx.trace(|| TraceEvent::Fetch { unit, table, address, words });
+        if fx.traced() {
+            self.trace_fetch(table, address, words, fx);
+        }
         Ok(words)
     }
 }
@@ -214,14 +238,16 @@ struct Walk<'a> {
 }
 
 impl Steps for Walk<'_> {
+    #[inline]
     fn fetch(&mut self, level: u32, address: Pa) -> Result<u64, NotRam> {
         let raw = self.translator.mem.load64(address)?;
-        let table = ENTRY_NAMES[level as usize - 1];
-        let unit = self.translator.unit.name();
-        self.fx.trace(|| TraceEvent::Fetch { unit, table, address, words: [raw, 0] });
+        if self.fx.traced() {
+            self.translator.trace_fetch(ENTRY_NAMES[level as usize - 1], address, [raw, 0], self.fx);
+        }
         Ok(raw)
     }
 
+    #[inline]
     fn reached(&mut self, table: Table) {
         if let Some((domain, ticket)) = self.structures {
             structure::insert(&self.translator.structures, ticket, domain, self.input, table);

@@ -2,7 +2,7 @@
 //!
 //! Invariants: `&self` everywhere; a hit in the IOTLB touches neither the tables nor memory, takes no
 //! lock and allocates nothing. Whatever a walk caches was read after the last invalidation,
-//! and an invalidation returns only when no DMA uses what it dropped (see [`crate::fabric::guard`]).
+//! and invalidations complete only when no DMA uses what they dropped (see [`crate::fabric::guard`]).
 
 mod back_end;
 mod entries;
@@ -174,6 +174,7 @@ impl Translator {
         self.invalidate_context(ContextScope::Global);
         self.invalidate_iotlb(IotlbScope::Global);
         self.invalidate_interrupts(InterruptScope::Global);
+        self.complete();
     }
 
     /// Replaces the mode bits that `mask` selects.
@@ -231,31 +232,14 @@ impl Translate for Translator {
 
     fn translate(&self, t: &Transaction, fx: &mut Effects) -> Verdict {
         let mode = self.mode.load(Ordering::Acquire);
-        let enabled = mode & TES != 0;
-        let plain = t.kind == Kind::Untranslated && (t.pasid.is_none() || !enabled);
-        if plain && is_message(t.address.0) {
-            return match t.access {
-                Access::Write if is_interrupt_write(t.address, t.len) => Verdict::Interrupt,
-                Access::Read if t.len == 0 => Verdict::Nothing,
-                _ => self.block(t, Blocked::new(Reason::InterruptRangeAccess), fx),
-            };
+        // No translation of the interrupt range is ever cached, so the range need not be looked at yet.
+        let cached = if mode & TES != 0 { self.cached(t) } else { None };
+        match cached {
+            Some(entry) if mode & (EPM | SANITIZE) == 0 && self.permit(t, entry.rights).is_ok() => {
+                self.found(t, entry.page, entry.handle, true, fx)
+            }
+            _ => self.decide(t, mode, cached, fx),
         }
-        let verdict = match t.kind {
-            _ if enabled => match self.remap(t, mode, fx) {
-                Ok(verdict) => verdict,
-                Err(blocked) => self.block(t, blocked, fx),
-            },
-            Kind::Untranslated => Verdict::Memory { pa: Pa(t.address.0), handle: None },
-            Kind::Translated => Verdict::Refused(Outcome::Abort(Abort::Ur)),
-        };
-        if mode & EPM != 0
-            && let Verdict::Memory { pa, .. } = verdict
-            && self.is_protected(pa, t.len)
-        {
-            fx.trace(|| TraceEvent::Protected { unit: self.unit.name(), initiator: t.initiator, pa });
-            return Verdict::Refused(Outcome::Abort(Abort::Ur));
-        }
-        verdict
     }
 
     fn interrupt(&self, initiator: Initiator, address: u64, data: u32, fx: &mut Effects) -> Outcome {
@@ -278,6 +262,37 @@ impl Translate for Translator {
 }
 
 impl Translator {
+    /// A request that a cached translation alone does not answer. Apart, so that a hit does not pay for
+    /// its frame.
+    #[inline(never)]
+    fn decide(&self, t: &Transaction, mode: u32, cached: Option<IotlbEntry>, fx: &mut Effects) -> Verdict {
+        let enabled = mode & TES != 0;
+        let plain = t.kind == Kind::Untranslated && (t.pasid.is_none() || !enabled);
+        if plain && is_message(t.address.0) {
+            return match t.access {
+                Access::Write if is_interrupt_write(t.address, t.len) => Verdict::Interrupt,
+                Access::Read if t.len == 0 => Verdict::Nothing,
+                _ => self.block(t, Blocked::new(Reason::InterruptRangeAccess), fx),
+            };
+        }
+        let verdict = match t.kind {
+            _ if enabled => match self.remap(t, mode, cached, fx) {
+                Ok(verdict) => verdict,
+                Err(blocked) => self.block(t, blocked, fx),
+            },
+            Kind::Untranslated => Verdict::Memory { pa: Pa(t.address.0), handle: None },
+            Kind::Translated => Verdict::Refused(Outcome::Abort(Abort::Ur)),
+        };
+        if mode & EPM != 0
+            && let Verdict::Memory { pa, .. } = verdict
+            && self.is_protected(pa, t.len)
+        {
+            fx.trace(|| TraceEvent::Protected { unit: self.unit.name(), initiator: t.initiator, pa });
+            return Verdict::Refused(Outcome::Abort(Abort::Ur));
+        }
+        verdict
+    }
+
     /// For the back end: both regions, or none while EPM = 0.
     fn store_protected(&self, ranges: Option<[ProtectedRange; 2]>) {
         if let Some(ranges) = ranges {

@@ -252,9 +252,14 @@ impl Control {
                 self.back_end.set_interrupt_table(s.irta);
                 s.gsts = s.gsts.with_irtps(true);
             }
+            let switched_off = s.gsts.ires() && !gcmd.ire();
             s.gsts = s.gsts.with_ires(gcmd.ire()).with_cfis(gcmd.cfi());
             let (enabled, compatibility) = (gcmd.ire(), gcmd.cfi());
             self.back_end.set_interrupt_mode(InterruptMode { enabled, compatibility });
+            // ESIRTPS covers both [VT-d 11.4.2, 11.4.4.1].
+            if self.config.interrupt_set_invalidates && (gcmd.sirtp() || switched_off) {
+                self.back_end.invalidate_interrupts(InterruptScope::Global);
+            }
         }
         if gcmd.te() != s.gsts.tes() {
             self.back_end.set_enabled(gcmd.te());

@@ -16,8 +16,8 @@ pub struct MachineArgs {
     ///
     /// Presets: vtd-legacy, vtd-legacy-cm. Options: aw-bits=39|48|57,
     /// cache=retain|tiny|adversarial|off; and, each on or off, abort-dma, caching-mode,
-    /// compress-faults, intremap, protected-regions, root-set-invalidates, write-buffer-flush. Without
-    /// this option DMA uses physical addresses.
+    /// compress-faults, interrupt-set-invalidates, intremap, protected-regions, root-set-invalidates,
+    /// write-buffer-flush. Without this option DMA uses physical addresses.
     ///
     /// A machine has up to 8 units, which take devices=00:02.0+00:03.0, the functions of bus 00 behind
     /// them, a root port with all behind it. The last may do without: it takes all that is left. The

@@ -12,7 +12,7 @@ use super::{ConfigError, MemorySize, SlotAddress, parse_number, parse_options, s
 use crate::machine::layout;
 
 /// Keys of the options.
-const OPTIONS: [&str; 12] = [
+const OPTIONS: [&str; 13] = [
     "abort-dma",
     "aw-bits",
     "base",
@@ -20,6 +20,7 @@ const OPTIONS: [&str; 12] = [
     "caching-mode",
     "compress-faults",
     "devices",
+    "interrupt-set-invalidates",
     "intremap",
     "protected-regions",
     "rmrr",
@@ -89,6 +90,9 @@ impl FromStr for IommuSpec {
                 "abort-dma" => unit.abort_dma = switch("abort-dma")?,
                 "caching-mode" => unit.caching_mode = switch("caching-mode")?,
                 "protected-regions" => unit.protected_regions = switch("protected-regions")?,
+                "interrupt-set-invalidates" => {
+                    unit.interrupt_set_invalidates = switch("interrupt-set-invalidates")?;
+                }
                 "root-set-invalidates" => unit.root_set_invalidates = switch("root-set-invalidates")?,
                 "write-buffer-flush" => unit.write_buffer_flush = switch("write-buffer-flush")?,
                 _ => return Ok(false),

@@ -116,8 +116,8 @@ fn iommus() {
         (
             "vtd-legacy,caches=off",
             "vtd-legacy has no option 'caches'; its options: abort-dma, aw-bits, base, cache, caching-mode, \
-             compress-faults, devices, intremap, protected-regions, rmrr, root-set-invalidates, \
-             write-buffer-flush",
+             compress-faults, devices, interrupt-set-invalidates, intremap, protected-regions, rmrr, \
+             root-set-invalidates, write-buffer-flush",
         ),
     ] {
         check_error(text.parse::<IommuSpec>(), expected);

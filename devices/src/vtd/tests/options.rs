@@ -1,5 +1,5 @@
-//! What presets and options add: caching mode, protected regions, SRTP that invalidates, abort-DMA
-//! mode, paging-structure caches, the sanitizer, guards.
+//! What presets and options add: caching mode, protected regions, SRTP and SIRTP that invalidate,
+//! abort-DMA mode, paging-structure caches, the sanitizer, guards.
 
 use super::*;
 use crate::fabric::Abort;
@@ -23,14 +23,17 @@ fn each_option_is_a_capability_bit() {
         protected_regions: true,
         write_buffer_flush: true,
         root_set_invalidates: true,
+        interrupt_set_invalidates: true,
         abort_dma: true,
         address_width: AddressWidth::Bits57,
         ..legacy()
     };
-    assert_eq!(all.cap().raw() ^ legacy().cap().raw(), (1 << 63) | 0xf0 | ((47 ^ 56) << 16) | (8 << 8));
+    assert_eq!(all.cap().raw() ^ legacy().cap().raw(), (3 << 62) | 0xf0 | ((47 ^ 56) << 16) | (8 << 8));
     assert_eq!(all.ecap().raw() ^ legacy().ecap().raw(), 1 << 52);
     let cm = Config::preset("vtd-legacy-cm").unwrap();
     assert_eq!(cm.cap().raw() ^ legacy().cap().raw(), 0x80);
+    let without = Config { interrupt_remapping: false, ..all };
+    assert_eq!(without.cap().raw() >> 62, 0b10, "ESIRTPS goes with interrupt remapping");
 }
 
 #[test]
@@ -127,6 +130,28 @@ fn a_root_set_may_invalidate_by_itself() {
         rig.w64(RTADDR, 0x7000);
         rig.w32(GCMD, TE | QIE | SRTP);
         assert_eq!(rig.read(IOVA, &mut [0; 4]), outcome);
+    }
+}
+
+#[test]
+fn an_interrupt_table_set_and_interrupt_remapping_off_may_invalidate_by_themselves() {
+    const IRE: u32 = 1 << 25;
+    const SIRTP: u32 = 1 << 24;
+    for (interrupt_set_invalidates, kept) in [(false, 0x41), (true, 0x42)] {
+        // The commands that must drop the entry, in order; then one that must not.
+        for (commands, vector) in [(&[SIRTP | IRE][..], kept), (&[0, IRE], kept), (&[IRE, QIE | IRE], 0x41)] {
+            let mut rig = Rig::new(Config { interrupt_set_invalidates, ..legacy() });
+            rig.w64(0xb8, 0x30_0007);
+            rig.w32(GCMD, SIRTP);
+            rig.w32(GCMD, IRE);
+            rig.set(0x30_0050, 0x0041_0001);
+            assert_eq!(rig.write(0xfee0_00b0, &[0; 4]), Outcome::Done);
+            rig.set(0x30_0050, 0x0042_0001);
+            commands.iter().for_each(|command| rig.w32(GCMD, *command));
+            assert_eq!(rig.write(0xfee0_00b0, &[0; 4]), Outcome::Done);
+            let vectors: Vec<_> = rig.messages.iter().map(|(_, data)| data & 0xff).collect();
+            assert_eq!(vectors, [0x41, vector], "{interrupt_set_invalidates} {commands:x?}");
+        }
     }
 }
 

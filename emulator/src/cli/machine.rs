@@ -26,8 +26,8 @@ pub struct MachineArgs {
     /// says so in the DMAR table.
     #[arg(long, value_name = "PRESET[,KEY=VALUE…]")]
     iommu: Vec<IommuSpec>,
-    /// Fail if a cached translation, context entry or interrupt entry is used that memory no longer
-    /// bears out, and name the invalidation that was missing
+    /// Fail if a cached translation, paging structure, context entry or interrupt entry is used that
+    /// memory no longer bears out, and name the invalidation that was missing
     #[arg(long, requires = "iommu")]
     sanitize: bool,
     /// PCI device, such as exerciser,functions=2 (may be repeated)

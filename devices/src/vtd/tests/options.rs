@@ -278,6 +278,63 @@ fn the_sanitizer_names_the_invalidation_that_was_missing() {
 }
 
 #[test]
+fn the_sanitizer_sees_where_a_walk_starts() {
+    let pde = table(2) + (IOVA >> 21 & 0x1ff) * 8;
+    let pte = |table: u64| table + (IOVA >> 12 & 0x1ff) * 8;
+    // (what the SS-PDE becomes, what the report says of memory)
+    for (entry, present) in [
+        (0x6000 | 3, "table at 0x6000 read write"),
+        (table(1) | 1, "table at 0x10000 read"),
+        (0, "an SS-PDE that is not present"),
+        (1 << 62 | 3, "an SS-PDE with reserved bits set"),
+        (0x40_0000 | 0x83, "a page mapped by its SS-PDE"),
+    ] {
+        // The page alone, that and the entries above it, and the domain, which takes all.
+        for (descriptor, used) in [
+            ([0x32 | (DOMAIN << 16), IOVA | 1 << 6], true),
+            ([0x32 | (DOMAIN << 16), IOVA], false),
+            ([0x22 | (DOMAIN << 16), 0], false),
+        ] {
+            let mut rig = Rig::mapped(Config { sanitize: true, ..legacy() }, 2);
+            rig.set(pte(0x6000), (PAGE + 0x1000) | 3);
+            rig.read(IOVA, &mut [0; 4]);
+            rig.set(pde, entry);
+            rig.submit(&[descriptor]);
+            assert_eq!(rig.stale, []);
+            rig.read(IOVA, &mut [0; 4]);
+            let reports: Vec<_> = rig.stale.iter().map(|stale| (stale.missing, &stale.present[..])).collect();
+            let expected = [(Missing::Structure { domain: 7 }, present)];
+            assert_eq!(reports, if used { &expected[..] } else { &[] }, "{descriptor:#x?}");
+        }
+    }
+    // The entry two levels up, which decides about the rights of all below it.
+    let mut rig = Rig::mapped(Config { sanitize: true, ..legacy() }, 2);
+    rig.read(IOVA, &mut [0; 4]);
+    rig.map(2, IOVA, 3, table(2) | 1);
+    rig.submit(&[[0x32 | (DOMAIN << 16), IOVA | 1 << 6]]);
+    rig.write(IOVA, &[1]);
+    assert_eq!(
+        rig.stale[0].to_string(),
+        "stale paging structure used by 00:03.0 (Write at 0x4000005000): cached SS-PDE -> table at 0x10000 read \
+         write, in memory table at 0x10000 read; missing: IOTLB invalidation of page 0x4000005000 with IH = 0, \
+         domain 7"
+    );
+    // A new root is the context entry's matter, until its IOTLB entries should be gone.
+    let mut rig = Rig::mapped(Config { sanitize: true, ..legacy() }, 2);
+    rig.read(IOVA, &mut [0; 4]);
+    rig.set(0x15000 + (IOVA >> 39 & 0x1ff) * 8, 0);
+    rig.set_context(0x15000 | 1, DOMAIN << 8 | 2);
+    rig.submit(&[[0x32 | (DOMAIN << 16), IOVA | 1 << 6]]);
+    rig.read(IOVA, &mut [0; 4]);
+    let missing = |rig: &Rig| rig.stale.iter().map(|stale| stale.missing).collect::<Vec<_>>();
+    assert_eq!(missing(&rig), [Missing::Context { domain: 7 }]);
+    rig.stale.clear();
+    rig.submit(&[[0x11, 0], [0x32 | (DOMAIN << 16), IOVA | 1 << 6]]);
+    rig.read(IOVA, &mut [0; 4]);
+    assert_eq!(missing(&rig), [Missing::Structure { domain: 7 }]);
+}
+
+#[test]
 fn no_dma_lands_through_a_translation_whose_invalidation_has_completed() {
     let mut rig = Rig::mapped(Config { concurrent: true, ..legacy() }, 2);
     let mut ports: Vec<_> = (0..2).map(|_| port(SOURCE, &rig.mem, &rig.unit)).collect();

@@ -9,14 +9,15 @@ use serde::Serialize;
 
 use super::Translator;
 use super::entries::IotlbEntry;
-use super::legacy::Mapping;
+use super::legacy::{ENTRY_NAMES, Mapping};
 use crate::addr::{Iova, Pa, SourceId};
 use crate::events::Time;
 use crate::fabric::{Access, Effect, Effects, Initiator, Transaction};
+use crate::iommu::walk::{Leaf, Stop, Table, Why};
 use crate::vtd::fault::Reason;
 use crate::vtd::interrupt_remapping;
 use crate::vtd::regs::{Irta, Rtaddr};
-use crate::vtd::tables::{ContextEntry, Translation, decode_context};
+use crate::vtd::tables::{ContextEntry, SecondStage, Translation, decode_context};
 
 /// A cached entry was used although memory had changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,6 +45,12 @@ pub enum Missing {
         /// The domain.
         domain: u16,
     },
+    /// IOTLB, page-selective in the domain or coarser, with IH = 0: an entry above the page's own
+    /// changed [VT-d 6.2.5, 6.5.2.3].
+    Structure {
+        /// The domain.
+        domain: u16,
+    },
     /// Context cache, device-selective or coarser, then IOTLB [VT-d 6.5.2.1].
     Context {
         /// The domain that the entry was cached with.
@@ -66,6 +73,12 @@ impl std::fmt::Display for StaleUse {
                 f,
                 "stale translation used by {source} ({access:?} at {address}): cached {cached}, in memory {present}; \
                  missing: IOTLB invalidation of page {}, domain {domain}",
+                address.page()
+            ),
+            Missing::Structure { domain } => write!(
+                f,
+                "stale paging structure used by {source} ({access:?} at {address}): cached {cached}, in memory {present}; \
+                 missing: IOTLB invalidation of page {} with IH = 0, domain {domain}",
                 address.page()
             ),
             Missing::Context { domain } => write!(
@@ -99,6 +112,43 @@ impl Translator {
         if let Some(difference) = self.translation_difference(source, t.address, hit) {
             self.report_stale(difference.used_by(source, t.address, t.access), fx);
         }
+    }
+
+    /// Compares the table that a walk is about to start from with the one that memory leads to from
+    /// `root`, which is the context entry's: whether that is stale is another question.
+    pub(super) fn check_structure(
+        &self,
+        t: &Transaction,
+        domain: u16,
+        format: &SecondStage,
+        root: Pa,
+        start: Table,
+        fx: &mut Effects,
+    ) {
+        let (tables, end) = self.tables_below(format, root, t.address);
+        let present = tables.into_iter().find(|table| table.level == start.level);
+        if present == Some(start) {
+            return;
+        }
+        // Named after the entry that leads to the table.
+        let name = ENTRY_NAMES[start.level as usize];
+        let present = match (present, end) {
+            (Some(table), _) => table_text(table),
+            (None, Ok(Leaf { level, .. })) => {
+                format!("a page mapped by its {}", ENTRY_NAMES[level as usize - 1])
+            }
+            (None, Err(Stop { level, why })) => {
+                let what = match why {
+                    Why::Fetch => "that cannot be read",
+                    Why::Absent => "that is not present",
+                    Why::Reserved => "with reserved bits set",
+                };
+                format!("an {} {what}", ENTRY_NAMES[level as usize - 1])
+            }
+        };
+        let cached = format!("{name} -> {}", table_text(start));
+        let difference = Difference { cached, present, missing: Missing::Structure { domain } };
+        self.report_stale(difference.used_by(t.initiator.source(), t.address, t.access), fx);
     }
 
     /// Compares a context entry about to be used with memory.
@@ -196,6 +246,10 @@ fn mapping_text(mapping: Result<Mapping, Reason>) -> String {
         },
         Err(reason) => reason.describe().to_owned(),
     }
+}
+
+fn table_text(Table { base, level: _, rights }: Table) -> String {
+    format!("table at {}", mapping_text(Ok(Mapping { page: base, rights })))
 }
 
 fn words_text([low, high]: [u64; 2]) -> String {

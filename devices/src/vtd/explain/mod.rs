@@ -115,7 +115,7 @@ impl Unit {
         let now = run(config.cache);
         // A cache without room drops what it is given.
         let empty = run(Policy::Off);
-        let peek = self.translator.peek(request.initiator.source(), request.address);
+        let peek = self.translator.peek(request);
         let registers = steps::Registers {
             gsts: Gsts::from_raw(self.control.read_dword(GSTS)),
             rtaddr: self.rtaddr(),

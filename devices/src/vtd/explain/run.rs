@@ -61,7 +61,7 @@ impl Run {
         request: &Transaction,
         data: u32,
     ) -> Self {
-        let before = unit.peek(request.initiator.source(), request.address);
+        let before = unit.peek(request);
         let index = match decode_request(request.address.0, data) {
             Ok(Format::Remappable(index)) if before.remapping => Some(index),
             _ => None,

@@ -277,6 +277,108 @@ fn the_sanitizer_names_the_invalidation_that_was_missing() {
     assert_eq!(rig.stale[0].missing, Missing::InterruptEntry);
 }
 
+/// A context entry is cached; then its words are XORed with some bits.
+#[test]
+fn the_sanitizer_compares_what_context_entries_mean() {
+    // (caching mode, the entry, what changes, whether that is another entry)
+    let second_stage = (table(4) | 1, DOMAIN << 8 | 2);
+    let pass_through = (1 << 40 | 9, DOMAIN << 8 | 2);
+    for (caching_mode, (low, high), change, reported) in [
+        // Bits 70:67.
+        (false, second_stage, [0, 0x78], false),
+        (false, pass_through, [0, 0x78], false),
+        (false, second_stage, [2, 0], true),
+        (false, second_stage, [0, 1 << 8], true),
+        (false, second_stage, [0x1000, 0], true),
+        // Without tables, SSPTPTR is ignored; the domain and FPD are not.
+        (false, pass_through, [1 << 41, 0], false),
+        (false, pass_through, [0, 1 << 8], true),
+        (false, pass_through, [2, 0], true),
+        (false, pass_through, [8, 0], true),
+        // Not present, only FPD counts.
+        (true, (0, 0), [0x1000, DOMAIN << 8 | 2], false),
+        (true, (0, 0), [2, 0], true),
+        (true, (0, 0), [1, 0], true),
+        // Malformed one way and another.
+        (true, (0x11, 2), [0x30, 0], false),
+        (true, (0x11, 2), [0x1c, 0], true),
+    ] {
+        let mut rig = Rig::mapped(Config { sanitize: true, caching_mode, ..legacy() }, 2);
+        rig.set_context(low, high);
+        rig.read(IOVA, &mut [0; 4]);
+        rig.set_context(low ^ change[0], high ^ change[1]);
+        rig.submit(&[[0x12, 0]]);
+        rig.read(IOVA, &mut [0; 4]);
+        let missing: Vec<_> = rig.stale.iter().map(|stale| stale.missing).collect();
+        let domain = (high >> 8) as u16;
+        let expected = [Missing::Context { domain }];
+        assert_eq!(missing, if reported { &expected[..] } else { &[] }, "{low:#x} {high:#x} {change:x?}");
+    }
+}
+
+#[test]
+fn the_sanitizer_compares_what_interrupt_entries_mean() {
+    // (caching mode, the entry, what changes, whether that is another entry)
+    let plain = [0x0041_0001, 0];
+    for (caching_mode, entry, change, reported) in [
+        // AVAIL, bits 11:8.
+        (false, plain, [0xf00, 0], false),
+        (false, plain, [2, 0], true),
+        (false, plain, [1 << 16, 0], true),
+        (false, plain, [1 << 40, 0], true),
+        // SVT = 00 looks at neither SQ nor SID, 01 at both, 10 at SID.
+        (false, plain, [0, 0x3_0018], false),
+        (false, plain, [0, 0x4_0018], true),
+        (false, [0x0041_0001, 0x4_0018], [0, 1 << 16], true),
+        (false, [0x0041_0001, 0x4_0018], [0, 1], true),
+        (false, [0x0041_0001, 0x8_0001], [0, 3 << 16], false),
+        (false, [0x0041_0001, 0x8_0001], [0, 2], true),
+        // Not present, only FPD counts.
+        (true, [0, 0], [0x0041_0000, 0x4_0018], false),
+        (true, [0, 0], [2, 0], true),
+        (true, [0, 0], [1, 0], true),
+        (true, [0x1041_0001, 0], [0x1000_0000, 0], true),
+    ] {
+        let mut rig = Rig::new(Config { sanitize: true, caching_mode, ..legacy() });
+        rig.w64(0xb8, 0x30_0007);
+        rig.w32(GCMD, 1 << 24);
+        rig.w32(GCMD, 1 << 25);
+        let set = |rig: &Rig, [low, high]: [u64; 2]| {
+            rig.set(0x30_0050, low);
+            rig.set(0x30_0058, high);
+        };
+        set(&rig, entry);
+        rig.write(0xfee0_00b0, &[0; 4]);
+        set(&rig, [entry[0] ^ change[0], entry[1] ^ change[1]]);
+        rig.write(0xfee0_00b0, &[0; 4]);
+        assert_eq!(rig.stale.len(), usize::from(reported), "{entry:x?} {change:x?}");
+    }
+}
+
+#[test]
+fn the_sanitizer_reports_a_cached_fpd_that_decides_about_a_fault() {
+    // FPD as cached, then in memory; the page is read only.
+    for (cached, now) in [(0, 2), (2, 0)] {
+        let mut rig = Rig::mapped(Config { sanitize: true, ..legacy() }, 2);
+        rig.map(2, IOVA, 1, PAGE | 1);
+        rig.set_context(table(4) | 1 | cached, DOMAIN << 8 | 2);
+        rig.read(IOVA, &mut [0; 4]);
+        rig.set_context(table(4) | 1 | now, DOMAIN << 8 | 2);
+        rig.read(IOVA, &mut [0; 4]);
+        assert_eq!(rig.stale, [], "nothing faulted");
+        assert_eq!(rig.write(IOVA, &[1]), UR);
+        assert_eq!(rig.faults.is_empty(), cached == 2, "the cached FPD decides");
+        let [stale] = &rig.stale[..] else { panic!("{:?}", rig.stale) };
+        assert_eq!(stale.missing, Missing::Context { domain: 7 });
+        let text = |fpd| format!("0x200000 read, FPD = {}", fpd / 2);
+        assert_eq!((&stale.cached, &stale.present), (&text(cached), &text(now)));
+        rig.stale.clear();
+        rig.submit(&[[0x11, 0], [0x12, 0]]);
+        rig.write(IOVA, &[1]);
+        assert_eq!(rig.stale, []);
+    }
+}
+
 #[test]
 fn the_sanitizer_sees_where_a_walk_starts() {
     let pde = table(2) + (IOVA >> 21 & 0x1ff) * 8;

@@ -125,7 +125,8 @@ impl Translator {
         self.fetch128("context entry", at, fx).map_err(|NotRam| Reason::ContextAccess)
     }
 
-    fn decode(&self, words: [u64; 2]) -> Result<Context, Blocked> {
+    /// What the words of a context entry mean; bits that hardware ignores leave no mark.
+    pub(super) fn decode(&self, words: [u64; 2]) -> Result<Context, Blocked> {
         let entry = ContextEntry::from_raw(words);
         decode_context(entry, self.cap, self.ecap).map_err(|reason| Blocked { reason, fpd: entry.fpd() })
     }
@@ -167,7 +168,7 @@ impl Translator {
     }
 
     /// Whether `rights` suffice [VT-d 3.7.1].
-    fn permit(&self, t: &Transaction, rights: Rights) -> Result<(), Reason> {
+    pub(super) fn permit(&self, t: &Transaction, rights: Rights) -> Result<(), Reason> {
         let zero_length = t.access == Access::Read && t.len == 0;
         if zero_length && self.cap.zlr() && rights != Rights::NONE {
             return Ok(());

@@ -89,7 +89,7 @@ pub struct State {
 }
 
 /// Why a request is blocked, and whether the entry that decided keeps quiet about it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Blocked {
     reason: Reason,
     fpd: bool,

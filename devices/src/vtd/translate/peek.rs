@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use super::entries::{IotlbEntry, structure};
 use super::{EPM, IRES, TES, Translator};
-use crate::addr::{Iova, Pa, SourceId};
+use crate::addr::{Iova, Pa};
+use crate::fabric::Transaction;
 use crate::iommu::walk::{Leaf, Steps, Stop, Table, walk};
 use crate::mem::{NotRam, PhysMem};
 use crate::vtd::capability::AddressWidth;
@@ -42,18 +43,17 @@ pub(in crate::vtd) struct Peek {
 }
 
 impl Translator {
-    /// What there is for a request of `source` to `address`.
-    pub(in crate::vtd) fn peek(&self, source: SourceId, address: Iova) -> Peek {
+    /// What there is for a request.
+    pub(in crate::vtd) fn peek(&self, request: &Transaction) -> Peek {
+        let (source, address) = (request.initiator.source(), request.address);
         let mode = self.mode.load(Ordering::Acquire);
         let place = u64::from(source.0);
         let held = |words| Held {
             entry: ContextEntry::from_raw(words),
             stale: self.context_difference(source, words).is_some(),
         };
-        let page = IotlbEntry::peek(&self.iotlb, source, address).map(|entry| Held {
-            entry,
-            stale: self.translation_difference(source, address, &entry).is_some(),
-        });
+        let page = IotlbEntry::peek(&self.iotlb, source, address)
+            .map(|entry| Held { entry, stale: self.translation_difference(request, &entry).is_some() });
         Peek {
             enabled: mode & TES != 0,
             remapping: mode & IRES != 0,

@@ -35,6 +35,13 @@ impl BackEnd for Translator {
     fn set_root(&self, rtaddr: Rtaddr) {
         self.root.store(rtaddr.raw(), Ordering::Release);
         self.wait_for_dma();
+        // Abort-DMA mode aborts all DMA [VT-d 3.4.4], and a hit in the IOTLB does not ask for the mode.
+        // So that it need not, there is nothing left to hit: a cache may drop what it wants. Walks with
+        // the old root are over, and what comes later meets the mode.
+        if self.aborts_dma(rtaddr) {
+            self.invalidate_context(ContextScope::Global);
+            self.invalidate_iotlb(IotlbScope::Global);
+        }
     }
 
     fn set_protected(&self, ranges: Option<[ProtectedRange; 2]>) {

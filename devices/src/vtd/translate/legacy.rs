@@ -88,7 +88,7 @@ impl Translator {
         let rtaddr = Rtaddr::from_raw(self.root.load(Ordering::Acquire));
         match rtaddr.ttm() {
             0b00 => {}
-            0b11 if self.ecap.adms() => return Err(Blocked::new(Reason::AbortDma)),
+            _ if self.aborts_dma(rtaddr) => return Err(Blocked::new(Reason::AbortDma)),
             _ => return Err(Blocked::new(Reason::TableMode)),
         }
         if t.pasid.is_some() {

@@ -8,7 +8,8 @@ use emulator::config::{DeviceSpec, IommuSpec, MachineConfig, MachineSpec, Memory
 pub struct MachineArgs {
     /// Board and its options, such as q35,ioapic-verify=off
     ///
-    /// Boards: q35. ioapic-verify=off makes interrupt remapping take the I/O APIC's messages whatever
+    /// Boards: q35. ioapic-source=BB:DD.F is the requester id of the I/O APIC's messages, ff:00.0 unless
+    /// told otherwise; the DMAR table says which. ioapic-verify=off makes interrupt remapping take the I/O APIC's messages whatever
     /// source id their entries want: some guests write another one.
     #[arg(long, default_value = "q35", value_name = "NAME[,KEY=VALUE…]")]
     machine: MachineSpec,

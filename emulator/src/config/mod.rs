@@ -12,6 +12,7 @@ mod size;
 mod tests;
 mod units;
 
+use devices::addr::SourceId;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -155,6 +156,17 @@ pub enum ConfigError {
         at: SlotAddress,
         /// Those there are.
         known: String,
+    },
+    /// A requester id of the I/O APIC that is not its own.
+    #[error(
+        "ioapic-source={id} cannot be the I/O APIC's: it is {whose}; choose an id that no function has, such as \
+             f0:1f.0"
+    )]
+    IoapicSource {
+        /// The id.
+        id: SourceId,
+        /// Whose it is.
+        whose: String,
     },
     /// The PCI host refuses a place.
     #[error(transparent)]

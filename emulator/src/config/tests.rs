@@ -130,15 +130,52 @@ fn boards() {
         [("q35", true), ("q35,ioapic-verify=on", true), ("q35,ioapic-verify=off", false)]
     {
         let spec = text.parse::<MachineSpec>().unwrap();
-        assert_eq!(spec, MachineSpec { kind: MachineKind::Q35, ioapic_verify }, "{text}");
+        let ioapic_source = SourceId::new(0xff, 0, 0);
+        assert_eq!(spec, MachineSpec { kind: MachineKind::Q35, ioapic_verify, ioapic_source }, "{text}");
     }
+    let spec = "q35,ioapic-source=f0:1f.7".parse::<MachineSpec>().unwrap();
+    assert_eq!(spec, MachineSpec { ioapic_source: SourceId(0xf0ff), ..MachineSpec::default() });
     for (text, expected) in [
         ("pc", "unknown machine 'pc'; known: q35"),
-        ("q35,hpet=off", "q35 has no option 'hpet'; its options: ioapic-verify"),
+        ("q35,hpet=off", "q35 has no option 'hpet'; its options: ioapic-source, ioapic-verify"),
         ("q35,ioapic-verify=no", "ioapic-verify=no is not valid: expected on or off"),
+        (
+            "q35,ioapic-source=f0:20.0",
+            "ioapic-source=f0:20.0 is not valid: expected bus:device.function in hexadecimal, such as f0:1f.0",
+        ),
         ("q35,ioapic-verify", "q35: write the option 'ioapic-verify' once, as ioapic-verify=VALUE"),
     ] {
         check_error(text.parse::<MachineSpec>(), expected);
+    }
+}
+
+#[test]
+fn the_io_apic_has_a_requester_id_of_its_own() {
+    let devices =
+        ["root-port,id=a,addr=1", "root-port,id=b,addr=2", "exerciser,functions=2,addr=3", "edu,bus=a"];
+    let devices = devices.map(|text| text.parse::<DeviceSpec>().unwrap());
+    let placed = place(&devices).unwrap();
+    for (source, whose) in [
+        ("00:00.0", Some("that of the host bridge")),
+        ("00:01.0", Some("that of root-port")),
+        ("00:03.0", Some("that of exerciser")),
+        ("00:03.1", Some("that of exerciser")),
+        ("00:03.2", None),
+        ("00:04.0", None),
+        ("01:00.0", Some("on a bus behind a root port")),
+        ("02:1f.7", Some("on a bus behind a root port")),
+        ("03:00.0", None),
+        ("ff:1f.7", None),
+    ] {
+        let spec = format!("q35,ioapic-source={source}").parse::<MachineSpec>().unwrap();
+        let error = spec.check_ioapic(&placed).err().map(|error| error.to_string());
+        let expected = whose.map(|whose| {
+            format!(
+                "ioapic-source={source} cannot be the I/O APIC's: it is {whose}; choose an id that no function \
+                 has, such as f0:1f.0"
+            )
+        });
+        assert_eq!(error, expected);
     }
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use devices::addr::PAGE_SIZE;
 use devices::iommu::cache::Policy;
+use devices::vtd::capability::HOST_ADDRESS_WIDTH;
 use devices::vtd::{AddressWidth, Config};
 use serde::{Deserialize, Serialize};
 
@@ -30,9 +31,11 @@ const OPTIONS: [&str; 13] = [
 
 const DEVICES: &str = "functions of bus 00 joined by '+', such as 00:02.0+00:03.0";
 const RESERVED: &str =
-    "whole pages from 4M on and functions of bus 00, such as 0x7f000000-0x7fffffff@00:02.0";
+    "whole pages from 4M on below 256T and functions of bus 00, such as 0x7f000000-0x7fffffff@00:02.0";
 /// Below lie firmware and guest images, on the smallest machine too.
 const RESERVED_FIRST: u64 = MemorySize::MIN.bytes();
+/// What has more bits is no physical address.
+const RESERVED_LAST: u64 = (1 << HOST_ADDRESS_WIDTH) - 1;
 
 /// An IOMMU as asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,7 +132,7 @@ fn parse_reserved(value: &str) -> Result<Reserved, ConfigError> {
     let (first, last) = range.split_once('-').ok_or_else(invalid)?;
     let (first, last) = parse_number(first).zip(parse_number(last)).ok_or_else(invalid)?;
     let whole = first.is_multiple_of(PAGE_SIZE) && last % PAGE_SIZE == PAGE_SIZE - 1;
-    if !whole || first < RESERVED_FIRST || first > last {
+    if !whole || first < RESERVED_FIRST || first > last || last > RESERVED_LAST {
         return Err(invalid());
     }
     let devices = functions("rmrr", devices, RESERVED).map_err(|_| invalid())?;

@@ -157,6 +157,16 @@ pub enum ConfigError {
         /// Those there are.
         known: String,
     },
+    /// Reserved memory where something else is.
+    #[error("rmrr={first:#x}-{last:#x} covers {what}, which are no memory; reserve another range")]
+    NoMemory {
+        /// First byte.
+        first: u64,
+        /// Last byte.
+        last: u64,
+        /// What is there.
+        what: String,
+    },
     /// A requester id of the I/O APIC that is not its own.
     #[error(
         "ioapic-source={id} cannot be the I/O APIC's: it is {whose}; choose an id that no function has, such as \

@@ -250,7 +250,8 @@ fn units_have_an_address_devices_and_reserved_memory() {
     assert_eq!(spec.reserved, Some(reserved));
     let base = "a multiple of 0x1000 from 0xfed80000 to 0xfedff000";
     let devices = "functions of bus 00 joined by '+', such as 00:02.0+00:03.0";
-    let rmrr = "whole pages from 4M on and functions of bus 00, such as 0x7f000000-0x7fffffff@00:02.0";
+    let rmrr =
+        "whole pages from 4M on below 256T and functions of bus 00, such as 0x7f000000-0x7fffffff@00:02.0";
     for (option, expected) in [
         ("base=0xfed90800", base),
         ("base=0xfed7f000", base),
@@ -267,6 +268,8 @@ fn units_have_an_address_devices_and_reserved_memory() {
         ("rmrr=0x7f001000-0x7f000fff@00:02.0", rmrr),
         ("rmrr=0x3ff000-0x4fffff@00:02.0", rmrr),
         ("rmrr=0x7f000000-0x7fffffff@", rmrr),
+        ("rmrr=0x7f000000-0x1000000000fff@00:02.0", rmrr),
+        ("rmrr=0x7f000000-0xffffffffffffffff@00:02.0", rmrr),
     ] {
         let expected = format!("{option} is not valid: expected {expected}");
         check_error(format!("vtd-legacy,{option}").parse::<IommuSpec>(), &expected);
@@ -338,7 +341,32 @@ fn units_that_are_refused() {
         ),
         (&["vtd-legacy,devices=00:02.2"], &format!("devices=00:02.2 {missing}")),
         (&["vtd-legacy,rmrr=0x500000-0x500fff@00:04.0"], &format!("rmrr=00:04.0 {missing}")),
+        (
+            &["vtd-legacy,rmrr=0xfed8f000-0xfed90fff@00:03.0"],
+            "rmrr=0xfed8f000-0xfed90fff covers the registers of IOMMU 0, at 0xfed90000, which are no memory; reserve \
+             another range",
+        ),
+        (
+            // Those of the other unit.
+            &["vtd-legacy,devices=00:01.0,rmrr=0xfed91000-0xfed91fff@00:01.0", "vtd-legacy"],
+            "rmrr=0xfed91000-0xfed91fff covers the registers of IOMMU 1, at 0xfed91000, which are no memory; reserve \
+             another range",
+        ),
+        (
+            &["vtd-legacy,rmrr=0xfeeff000-0xfeffffff@00:03.0"],
+            "rmrr=0xfeeff000-0xfeffffff covers interrupt messages, 0xfee00000 to 0xfeefffff, which are no memory; \
+             reserve another range",
+        ),
+        (
+            &["vtd-legacy,rmrr=0x500000-0xffffffffffff@00:03.0"],
+            "rmrr=0x500000-0xffffffffffff covers interrupt messages, 0xfee00000 to 0xfeefffff, which are no memory; \
+             reserve another range",
+        ),
     ] {
         check_error(layout(units, &DEVICES), expected);
+    }
+    for beside in ["0xfed8f000-0xfed8ffff", "0xfed91000-0xfedfffff", "0xfef00000-0xffffffffffff"] {
+        let unit = format!("vtd-legacy,rmrr={beside}@00:03.0");
+        assert!(layout(&[&unit], &DEVICES).is_ok(), "{beside}");
     }
 }

@@ -38,6 +38,18 @@ pub struct MachineConfig {
     pub seed: u64,
 }
 
+impl MachineConfig {
+    /// Checks what reading it from options has checked: the description of a saved machine comes from a
+    /// file that anybody can have written, and its numbers are sizes of what is built.
+    ///
+    /// # Errors
+    /// Values that no option can have.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.iommus.iter().try_for_each(IommuSpec::check)?;
+        self.devices.iter().try_for_each(DeviceSpec::check)
+    }
+}
+
 /// A machine that cannot be built as asked for.
 #[derive(Debug, Error)]
 pub enum ConfigError {

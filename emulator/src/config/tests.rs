@@ -276,6 +276,52 @@ fn units_have_an_address_devices_and_reserved_memory() {
     }
 }
 
+#[test]
+fn a_saved_description_is_held_to_what_options_accept() {
+    let options = ["vtd-legacy,base=0xfed91000,devices=00:03.0,rmrr=0x500000-0x500fff@00:03.0"];
+    let config = MachineConfig {
+        iommus: options.map(|text| text.parse().unwrap()).into(),
+        devices: DEVICES.map(|text| text.parse().unwrap()).into(),
+        ..MachineConfig::default()
+    };
+    let whole = serde_json::to_value(&config).unwrap();
+    let read = |saved: serde_json::Value| serde_json::from_value::<MachineConfig>(saved).unwrap();
+    assert!(read(whole.clone()).check().is_ok());
+    let slot = "addr=20.0 is not valid: expected device.function in hexadecimal, from 00.0 to 1f.7";
+    let functions = "is not valid: expected a number from 1 to 8";
+    for (place, value, expected) in [
+        ("/iommus/0/preset", "vtd".into(), "unknown IOMMU 'vtd'; known: vtd-legacy, vtd-legacy-cm"),
+        (
+            "/iommus/0/unit/iotlb_entries",
+            0x7fff_ffff.into(),
+            "iotlb_entries=2147483647 is not valid: expected the preset's number",
+        ),
+        (
+            "/iommus/0/base",
+            u64::MAX.into(),
+            "base=0xffffffffffffffff is not valid: expected a multiple of 0x1000 from 0xfed80000 to 0xfedff000",
+        ),
+        ("/iommus/0/devices/0/device", 32.into(), "addr=20.0"),
+        ("/iommus/0/reserved/devices/0/device", 32.into(), slot),
+        ("/iommus/0/reserved/last", u64::MAX.into(), "rmrr=0x500000-0xffffffffffffffff is not valid"),
+        ("/devices/0/kind/RootPort/id", "".into(), "root-port needs the option id=VALUE"),
+        ("/devices/0/kind/RootPort/id", "pcie.0".into(), "id=pcie.0 is not valid"),
+        ("/devices/0/bus", "rp".into(), "root-port has no option 'bus'; its options: addr, id"),
+        ("/devices/2/kind/Exerciser/functions", 0.into(), &format!("functions=0 {functions}")),
+        ("/devices/2/kind/Exerciser/functions", 255.into(), &format!("functions=255 {functions}")),
+        ("/devices/2/address/device", 32.into(), slot),
+        ("/devices/2/address/function", 255.into(), "addr=02.ff is not valid"),
+    ] {
+        let mut saved = whole.clone();
+        *saved.pointer_mut(place).unwrap() = value;
+        let config = read(saved);
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{place}: {error}");
+        // Nothing is built before that.
+        assert_eq!(crate::machine::Machine::new(&config).unwrap_err().to_string(), error);
+    }
+}
+
 fn layout(units: &[&str], devices: &[&str]) -> Result<UnitLayout, ConfigError> {
     let units = units.iter().map(|text| text.parse()).collect::<Result<Vec<IommuSpec>, _>>()?;
     let devices = devices.iter().map(|text| text.parse()).collect::<Result<Vec<DeviceSpec>, _>>()?;

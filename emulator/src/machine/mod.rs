@@ -84,6 +84,7 @@ impl Machine {
     /// # Errors
     /// Where the description contradicts itself or the host lacks the memory.
     pub fn new(config: &MachineConfig) -> Result<Self, ConfigError> {
+        config.check()?;
         let ranges = layout::ram(config.memory.bytes());
         let memory = allocate(&ranges)?;
         let phys = PhysMem::from_guest_memory(&memory)?;

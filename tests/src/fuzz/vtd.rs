@@ -378,7 +378,7 @@ impl Run<'_> {
                 self.digest.effect(&effect);
                 match effect {
                     Effect::Fault { fault, .. } => self.complex.unit.fault(fault, &mut self.fx),
-                    Effect::PostedWrite { address, data } => {
+                    Effect::PostedWrite { address, data, .. } => {
                         posted_write(self.mem, address, data);
                     }
                     Effect::Schedule { .. } => self.due += 1,

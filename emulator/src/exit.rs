@@ -9,7 +9,7 @@ pub enum Exit {
     Success,
     /// The guest ran to its end and reported failure, or its run broke a rule such as `--expect`.
     GuestFailed,
-    /// The command line, or the machine it describes, is not valid.
+    /// The command line, the machine it describes, or a command of a script is not valid.
     Usage,
     /// The host lacks what was asked for, such as KVM, a file or memory.
     Environment,
@@ -27,7 +27,7 @@ impl Exit {
 Exit codes:
   0  success: all checks and expectations held
   1  the guest reported failure, or --expect or --deny-faults did not hold
-  2  usage or configuration error
+  2  usage or configuration error, or a command of a script failed
   3  the host environment lacks something (such as KVM with --cpu kvm)
   4  this back end cannot run this guest
   5  the time limit passed

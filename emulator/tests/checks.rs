@@ -97,6 +97,62 @@ fn a_script_is_judged_by_its_faults() {
 }
 
 #[test]
+fn a_script_with_a_command_that_fails_is_judged_by_that() {
+    let typo = "# a comment\n\nreadl 0x1000\nwritel zz\nclock_step 1\nfoo\n";
+    let first = "line 4 of the script, 'writel zz', was answered with FAIL ";
+    let more = "; 1 more failed";
+    let fault = format!("{ROOT_NOT_PRESENT}writel 0x1000\n");
+    for (more_args, script, code, message) in [
+        // Nothing is judged: the client reads the answers.
+        (&[][..], typo, 0, ""),
+        (&["--deny-faults"], typo, 2, first),
+        (&["--deny-faults"], typo, 2, more),
+        (&["--expect", "fault:1"], typo, 2, first),
+        (&["--sanitize"], typo, 2, first),
+        (&["--report", "json:r.json"], typo, 2, first),
+        (&["--bundle", "b"], typo, 2, first),
+        // What broke a rule is said all the same.
+        (&["--deny-faults"], &fault, 2, "unexpected fault 0x01"),
+        (&["--deny-faults"], &fault, 2, "line 11 of the script, 'writel 0x1000', was answered with FAIL"),
+        (&["--deny-faults"], "clock_set 5\nclock_set 3\n", 2, "'clock_set 3', was answered with FAIL 5"),
+        (
+            &["--deny-faults"],
+            "readl 0\nreadl 4",
+            2,
+            "line 2 of the script, 'readl 4', was answered with nothing",
+        ),
+        (&["--deny-faults"], "# a comment\n\n  \nreadl 0\n", 0, ""),
+    ] {
+        check(&QTEST, more_args, script, code, message);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let reports = ["--report", "json:r.json", "--report", "junit:r.xml"];
+    iommulator(folder.path(), &[&QTEST[..], &reports].concat(), typo);
+    let report = json(folder.path().join("r.json"));
+    assert_eq!((&report["exit"], &report["result"]), (&2.into(), &"usage".into()));
+    assert!(report["failure"].as_str().unwrap().starts_with(first));
+    let xml = fs::read_to_string(folder.path().join("r.xml")).unwrap();
+    assert!(xml.contains("<error message=\"usage: line 4 of the script"), "{xml}");
+}
+
+#[test]
+fn a_script_file_must_be_without_mistakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("script");
+    for (script, code) in [("readl 0\n", 0), ("# nothing\n", 0), ("readl zz\n", 2), ("readl 0", 2)] {
+        fs::write(&path, script).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_iommulator"))
+            .args(&QTEST[..4])
+            .stdin(fs::File::open(&path).unwrap())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{script:?}: {text}");
+        assert_eq!(text.contains("line 1 of the script"), code != 0, "{text}");
+    }
+}
+
+#[test]
 fn reports_of_a_good_run() {
     let folder = tempfile::tempdir().unwrap();
     let more =

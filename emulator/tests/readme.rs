@@ -74,7 +74,7 @@ fn the_table_says_what_the_capability_registers_say() {
     let (cap, ecap) = (config.cap(), config.ecap());
     let yes = |all: bool| if all { "yes" } else { "no" }.to_owned();
     let wide = Config { address_width: AddressWidth::Bits57, ..config.clone() }.cap().sagaw() == 0b1110;
-    let all = "vtd-legacy,protected-regions=on,root-set-invalidates=on,abort-dma=on";
+    let all = "vtd-legacy,protected-regions=on,root-set-invalidates=on,interrupt-set-invalidates=on,abort-dma=on,write-buffer-flush=on";
     let all = all.parse::<IommuSpec>().unwrap().unit;
     let with = |without: bool, with: bool, option: &str| {
         if !without && with { format!("with `{option}`") } else { yes(without) }
@@ -103,7 +103,15 @@ fn the_table_says_what_the_capability_registers_say() {
             "Root-table set that invalidates",
             with(cap.esrtps(), all.cap().esrtps(), "root-set-invalidates=on"),
         ),
+        (
+            "Interrupt-table set that invalidates",
+            with(cap.esirtps(), all.cap().esirtps(), "interrupt-set-invalidates=on"),
+        ),
         ("Abort-DMA mode", with(ecap.adms(), all.ecap().adms(), "abort-dma=on")),
+        (
+            "Write buffers that software must flush",
+            with(cap.rwbf(), all.cap().rwbf(), "write-buffer-flush=on"),
+        ),
         (
             "Scalable mode, PASID, first-stage and nested translation",
             none_of(&[ecap.smts(), ecap.pasid(), ecap.fsts(), ecap.ssts(), ecap.nest()]),

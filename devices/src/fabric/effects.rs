@@ -20,6 +20,8 @@ pub enum Effect {
     /// A 4-byte write of a model that is no bus master (an IOMMU's own message interrupt); see
     /// [`posted_write`](super::posted_write).
     PostedWrite {
+        /// Which unit.
+        unit: vtd::UnitId,
         /// Physical address.
         address: u64,
         /// Data.

@@ -155,6 +155,8 @@ macro_rules! register {
             /// Bits that must be zero: RsvdZ of a register, Reserved of an entry.
             pub const RESERVED: $store = Self::raw_of(Self::mask(&[
                 $crate::register::Access::RsvdZ, $crate::register::Access::Reserved]));
+            /// Bits of an entry that hardware never looks at.
+            pub const IGNORED: $store = Self::raw_of(Self::mask(&[$crate::register::Access::Ignored]));
 
             const fn mask(access: &[$crate::register::Access]) -> [u64; $n] {
                 $crate::register::mask_of(<Self as $crate::register::Register>::FIELDS, access)

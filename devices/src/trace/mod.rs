@@ -150,6 +150,9 @@ pub enum TraceEvent {
     },
     /// A message interrupt left a model.
     Interrupt {
+        /// The IOMMU that sent it to report an event of its own; none for those of devices.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unit: Option<&'static str>,
         /// Address in the message window.
         address: u64,
         /// Data.
@@ -224,7 +227,7 @@ impl fmt::Display for TraceEvent {
                 write!(f, "dma: {initiator} {what} {len} bytes at {address}: {outcome}")?;
                 if *outcome != Outcome::Done && *done > 0 { write!(f, " after {done}") } else { Ok(()) }
             }
-            Self::Interrupt { address, data } => write!(f, "interrupt: {address:#x} data {data:#x}"),
+            Self::Interrupt { unit: _, address, data } => write!(f, "interrupt: {address:#x} data {data:#x}"),
             Self::Unclaimed { space, address, len, write } => {
                 let what = if *write { "write to" } else { "read of" };
                 write!(f, "bus: {what} {len} bytes at unclaimed {space} {address:#x}")

@@ -72,6 +72,9 @@ pub struct Config {
     pub write_buffer_flush: bool,
     /// SRTP invalidates the caches by itself.
     pub root_set_invalidates: bool,
+    /// SIRTP, and turning interrupt remapping off, invalidate the interrupt-entry cache by themselves;
+    /// counts with interrupt remapping only.
+    pub interrupt_set_invalidates: bool,
     /// Abort-DMA mode, and descriptors of 256 bits with it.
     pub abort_dma: bool,
     /// Drop a fault whose source already has one pending [VT-d 7.2.1].
@@ -108,6 +111,7 @@ impl Config {
             protected_regions: false,
             write_buffer_flush: false,
             root_set_invalidates: false,
+            interrupt_set_invalidates: false,
             abort_dma: false,
             compress_faults: false,
             cache: Policy::Retain,
@@ -135,6 +139,7 @@ impl Config {
         let sagaw = sagaw.fold(0, |mask, width| mask | 1 << (width.levels() - 2));
         Cap::ZERO
             .with_esrtps(self.root_set_invalidates)
+            .with_esirtps(self.interrupt_remapping && self.interrupt_set_invalidates)
             .with_cm(self.caching_mode)
             .with_plmr(self.protected_regions)
             .with_phmr(self.protected_regions)

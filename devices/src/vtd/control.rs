@@ -108,7 +108,7 @@ impl Control {
             fate: fate.describe(),
         });
         if quiet && fate == (Fate::Recorded { first: true }) {
-            self.state.fault_event.raise(fx);
+            self.state.fault_event.raise(self.config.unit, fx);
         }
     }
 
@@ -164,6 +164,7 @@ impl Control {
 
     fn write_dword(&mut self, offset: u64, value: u32, fx: &mut Effects) {
         let Some(Place { reg, dword }) = place(offset) else { return };
+        let unit = self.config.unit;
         let s = &mut self.state;
         match reg {
             Reg::Gcmd => self.global_command(Gcmd::from_raw(value), fx),
@@ -172,10 +173,10 @@ impl Control {
             Reg::Iva => s.iva = Iva::from_raw(merge(s.iva.raw(), dword, value)),
             Reg::Iotlb => self.iotlb_command(dword, value, fx),
             Reg::Fsts => self.fault_status(Fsts::from_raw(value), fx),
-            Reg::Fectl => s.fault_event.write(EventRegister::Control, value, fx),
-            Reg::Fedata => s.fault_event.write(EventRegister::Data, value, fx),
-            Reg::Feaddr => s.fault_event.write(EventRegister::Address, value, fx),
-            Reg::Feuaddr => s.fault_event.write(EventRegister::UpperAddress, value, fx),
+            Reg::Fectl => s.fault_event.write(unit, EventRegister::Control, value, fx),
+            Reg::Fedata => s.fault_event.write(unit, EventRegister::Data, value, fx),
+            Reg::Feaddr => s.fault_event.write(unit, EventRegister::Address, value, fx),
+            Reg::Feuaddr => s.fault_event.write(unit, EventRegister::UpperAddress, value, fx),
             Reg::Iqt => {
                 s.queue.set_tail(merge(s.queue.iqt().raw(), dword, value));
                 // The high dword is reserved; the low one is the doorbell.
@@ -202,10 +203,10 @@ impl Control {
                     s.invalidation_event.withdraw();
                 }
             }
-            Reg::Iectl => s.invalidation_event.write(EventRegister::Control, value, fx),
-            Reg::Iedata => s.invalidation_event.write(EventRegister::Data, value, fx),
-            Reg::Ieaddr => s.invalidation_event.write(EventRegister::Address, value, fx),
-            Reg::Ieuaddr => s.invalidation_event.write(EventRegister::UpperAddress, value, fx),
+            Reg::Iectl => s.invalidation_event.write(unit, EventRegister::Control, value, fx),
+            Reg::Iedata => s.invalidation_event.write(unit, EventRegister::Data, value, fx),
+            Reg::Ieaddr => s.invalidation_event.write(unit, EventRegister::Address, value, fx),
+            Reg::Ieuaddr => s.invalidation_event.write(unit, EventRegister::UpperAddress, value, fx),
             Reg::Frcd(index) => {
                 s.faults.write(index, dword, value);
                 self.withdraw_fault_event();
@@ -253,9 +254,14 @@ impl Control {
                 self.changes.make().set_interrupt_table(s.irta);
                 s.gsts = s.gsts.with_irtps(true);
             }
+            let switched_off = s.gsts.ires() && !gcmd.ire();
             s.gsts = s.gsts.with_ires(gcmd.ire()).with_cfis(gcmd.cfi());
             let (enabled, compatibility) = (gcmd.ire(), gcmd.cfi());
             self.changes.make().set_interrupt_mode(InterruptMode { enabled, compatibility });
+            // ESIRTPS covers both [VT-d 11.4.2, 11.4.4.1].
+            if self.config.interrupt_set_invalidates && (gcmd.sirtp() || switched_off) {
+                self.changes.make().invalidate_interrupts(InterruptScope::Global);
+            }
         }
         if gcmd.te() != s.gsts.tes() {
             self.changes.make().set_enabled(gcmd.te());
@@ -355,7 +361,7 @@ impl Control {
                 let quiet = !self.fault_condition();
                 self.state.queue.fail(error);
                 if quiet {
-                    self.state.fault_event.raise(fx);
+                    self.state.fault_event.raise(self.config.unit, fx);
                 }
                 return;
             }
@@ -400,7 +406,7 @@ impl Control {
                 }
                 if interrupt && !self.state.ics.iwc() {
                     self.state.ics = self.state.ics.with_iwc(true);
-                    self.state.invalidation_event.raise(fx);
+                    self.state.invalidation_event.raise(self.config.unit, fx);
                 }
             }
         }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::UnitId;
 use super::regs::{EventAddress, EventControl, EventData};
 use crate::fabric::{Effect, Effects};
 
@@ -34,12 +35,12 @@ impl EventInterrupt {
         }
     }
 
-    /// Software wrote a register. Unmasking sends what is pending.
-    pub fn write(&mut self, register: EventRegister, value: u32, fx: &mut Effects) {
+    /// Software wrote a register of `unit`. Unmasking sends what is pending.
+    pub fn write(&mut self, unit: UnitId, register: EventRegister, value: u32, fx: &mut Effects) {
         match register {
             EventRegister::Control => {
                 self.control = self.control.written(value);
-                self.send_if_unmasked(fx);
+                self.send_if_unmasked(unit, fx);
             }
             EventRegister::Data => self.data = self.data.written(value),
             EventRegister::Address => self.address = self.address.written(value),
@@ -47,10 +48,10 @@ impl EventInterrupt {
         }
     }
 
-    /// A new condition arose while no other of its group was pending.
-    pub fn raise(&mut self, fx: &mut Effects) {
+    /// A new condition of `unit` arose while no other of its group was pending.
+    pub fn raise(&mut self, unit: UnitId, fx: &mut Effects) {
         self.control = self.control.with_ip(true);
-        self.send_if_unmasked(fx);
+        self.send_if_unmasked(unit, fx);
     }
 
     /// Software cleared the last condition of the group: nothing is left to tell.
@@ -58,14 +59,14 @@ impl EventInterrupt {
         self.control = self.control.with_ip(false);
     }
 
-    fn send_if_unmasked(&mut self, fx: &mut Effects) {
+    fn send_if_unmasked(&mut self, unit: UnitId, fx: &mut Effects) {
         if self.control.im() || !self.control.ip() {
             return;
         }
         self.control = self.control.with_ip(false);
         let address = u64::from(self.upper) << 32 | u64::from(self.address.raw());
         let data = self.data.raw();
-        fx.push(Effect::PostedWrite { address, data });
+        fx.push(Effect::PostedWrite { unit, address, data });
     }
 }
 

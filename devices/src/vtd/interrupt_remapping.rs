@@ -8,7 +8,7 @@ use crate::addr::{Pa, SourceId};
 use crate::register;
 
 register! {
-    /// Interrupt Remapping Table Entry, remapped format [VT-d 9.10].
+    /// Interrupt Remapping Table Entry, remapped format [VT-d 9.9].
     pub struct Irte: [u64; 2] {
         127:84 Reserved _r4,
         /// Source validation type.
@@ -128,6 +128,24 @@ pub fn remap(entry: Irte, source: Option<SourceId>, extended: bool) -> Result<(u
     Ok((address, data))
 }
 
+/// The entry without the bits that hardware does not look at: two entries that differ only there are
+/// one to every request [VT-d 9.9].
+pub fn meaning(entry: Irte) -> Irte {
+    if !entry.p() {
+        return Irte::ZERO.with_fpd(entry.fpd());
+    }
+    let [ignored, _] = Irte::IGNORED;
+    let [low, high] = entry.raw();
+    let entry = Irte::from_raw([low & !ignored, high]);
+    match entry.svt() {
+        // No verification.
+        0b00 => entry.with_sq(0).with_sid(0),
+        // By bus alone.
+        0b10 => entry.with_sq(0),
+        _ => entry,
+    }
+}
+
 /// The bits of a present entry that are set and must not be: reserved bits, and all set bits of a
 /// field whose value does not exist.
 pub fn violations(entry: Irte, extended: bool) -> [u64; 2] {
@@ -146,7 +164,7 @@ pub fn violations(entry: Irte, extended: bool) -> [u64; 2] {
     [raw[0] & mask[0], raw[1] & mask[1]]
 }
 
-/// The source check [VT-d 9.10, SVT, SQ and SID].
+/// The source check [VT-d 9.9, SVT, SQ and SID].
 fn source_matches(entry: Irte, source: Option<SourceId>) -> Result<bool, Reason> {
     match (entry.svt(), source) {
         // Reserved, whoever asks.

@@ -28,7 +28,7 @@ register! {
     pub struct Cap: u64 {
         /// SRTP invalidates all DMA-remapping caches by itself.
         63:63 Ro    esrtps: bool,
-        /// SIRTP invalidates all interrupt-remapping caches by itself.
+        /// SIRTP and IRE = 0 invalidate all interrupt-remapping caches by themselves.
         62:62 Ro    esirtps: bool,
         /// Enhanced command interface.
         61:61 Ro    ecmds: bool,

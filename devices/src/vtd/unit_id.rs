@@ -9,7 +9,7 @@ pub const UNITS_MAX: usize = 8;
 const NAMES: [&str; 1 + UNITS_MAX] = ["vtd", "vtd0", "vtd1", "vtd2", "vtd3", "vtd4", "vtd5", "vtd6", "vtd7"];
 
 /// The number of a unit among those of its machine, which its faults and its traces carry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UnitId(u8);
 
 impl UnitId {
@@ -24,6 +24,13 @@ impl UnitId {
             2..=UNITS_MAX if index < units => Some(Self(index as u8 + 1)),
             _ => None,
         }
+    }
+
+    /// The unit with this name in traces, if it is one.
+    pub fn named(name: &str) -> Option<Self> {
+        let at = NAMES.iter().position(|known| *known == name)?;
+        // At most 8.
+        Some(Self(at as u8))
     }
 
     /// The index.
@@ -55,6 +62,8 @@ mod tests {
         ] {
             let id = UnitId::of(index, units);
             assert_eq!(id.map(|id| (id.name(), id.index())), expected, "{index} of {units}");
+            assert_eq!(id.and_then(|id| UnitId::named(id.name())), id);
         }
+        assert_eq!(["", "vtd8", "ioapic"].map(UnitId::named), [None; 3]);
     }
 }

@@ -79,7 +79,8 @@ impl CheckArgs {
         let reports = reports.iter().map(Report::create).collect::<Result<Vec<_>, _>>()?;
         let watch = Watch::new(rules, bundle.as_ref().map_or(0, |_| bundle::EVENTS));
         let sanitized = machine.config().iommus.iter().any(|iommu| iommu.unit.sanitize);
-        if judged || sanitized || !reports.is_empty() || bundle.is_some() {
+        let asked_for = judged || sanitized || !reports.is_empty() || bundle.is_some();
+        if asked_for {
             let sink: Box<dyn Sink> = Box::new(watch.clone());
             let sink = match machine.set_trace(None) {
                 Some(trace) => Box::new(Tee::new(vec![trace, sink])),
@@ -87,7 +88,7 @@ impl CheckArgs {
             };
             machine.set_trace(Some(sink));
         }
-        Ok(Checks { watch, reports, bundle: bundle.as_deref() })
+        Ok(Checks { watch, reports, bundle: bundle.as_deref(), asked_for })
     }
 }
 
@@ -96,6 +97,7 @@ pub struct Checks<'a> {
     watch: Watch,
     reports: Vec<Report>,
     bundle: Option<&'a Path>,
+    asked_for: bool,
 }
 
 /// What is known of a run before it is judged.
@@ -109,6 +111,11 @@ pub struct Ran<'a> {
 }
 
 impl Checks<'_> {
+    /// Whether anything is to be judged, reported or kept.
+    pub fn are_asked_for(&self) -> bool {
+        self.asked_for
+    }
+
     /// What hears the guest's console.
     pub fn watch(&self) -> Watch {
         self.watch.clone()
@@ -116,7 +123,7 @@ impl Checks<'_> {
 
     /// Judges the run, says on standard error what is wrong with it, and writes what was asked for.
     pub fn finish(self, machine: &Machine, ran: Ran<'_>) -> Result<Exit, Failure> {
-        let Self { watch, reports, bundle } = self;
+        let Self { watch, reports, bundle, asked_for: _ } = self;
         let seen = watch.take();
         let broken: Vec<String> = seen.broken().collect();
         let (value, failure) = match ran.result {

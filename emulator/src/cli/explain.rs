@@ -1,6 +1,7 @@
 //! `explain`: why a request ends as it does, on a machine that a script has set up or that was saved.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,7 +10,7 @@ use devices::addr::{Iova, PAGE_SIZE, Pasid, SourceId};
 use devices::fabric::{Access, Attrs, Initiator, Kind, Transaction};
 use emulator::exit::Exit;
 use emulator::machine::{Machine, MachineState};
-use emulator::qtest;
+use emulator::qtest::{self, Refusal};
 
 use super::machine::MachineArgs;
 use super::{Failure, OrExit};
@@ -120,11 +121,10 @@ fn run_script(machine: &mut Machine, file: &Path) -> Result<(), Failure> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let mut answer = Vec::new();
-        qtest::serve(machine, format!("{line}\n").as_bytes(), &mut answer).or_exit(Exit::Environment)?;
-        let answer = String::from_utf8_lossy(&answer);
-        if let Some(why) = answer.lines().find(|line| line.starts_with("FAIL") || line.starts_with("ERR")) {
-            let why = format!("{}:{number}: '{line}' was answered with {why}", file.display());
+        let refusals =
+            qtest::serve(machine, format!("{line}\n").as_bytes(), io::sink()).or_exit(Exit::Environment)?;
+        if let Some(Refusal { line, reply, .. }) = refusals.first {
+            let why = format!("{}:{number}: '{line}' was answered with {reply}", file.display());
             return Err(Failure::new(Exit::Usage, why));
         }
     }

@@ -8,7 +8,8 @@ use emulator::config::{DeviceSpec, IommuSpec, MachineConfig, MachineSpec, Memory
 pub struct MachineArgs {
     /// Board and its options, such as q35,ioapic-verify=off
     ///
-    /// Boards: q35. ioapic-verify=off makes interrupt remapping take the I/O APIC's messages whatever
+    /// Boards: q35. ioapic-source=BB:DD.F is the requester id of the I/O APIC's messages, ff:00.0 unless
+    /// told otherwise; the DMAR table says which. ioapic-verify=off makes interrupt remapping take the I/O APIC's messages whatever
     /// source id their entries want: some guests write another one.
     #[arg(long, default_value = "q35", value_name = "NAME[,KEY=VALUE…]")]
     machine: MachineSpec,
@@ -16,8 +17,8 @@ pub struct MachineArgs {
     ///
     /// Presets: vtd-legacy, vtd-legacy-cm. Options: aw-bits=39|48|57,
     /// cache=retain|tiny|adversarial|off; and, each on or off, abort-dma, caching-mode,
-    /// compress-faults, intremap, protected-regions, root-set-invalidates, write-buffer-flush. Without
-    /// this option DMA uses physical addresses.
+    /// compress-faults, interrupt-set-invalidates, intremap, protected-regions, root-set-invalidates,
+    /// write-buffer-flush. Without this option DMA uses physical addresses.
     ///
     /// A machine has up to 8 units, which take devices=00:02.0+00:03.0, the functions of bus 00 behind
     /// them, a root port with all behind it. The last may do without: it takes all that is left. The
@@ -26,8 +27,8 @@ pub struct MachineArgs {
     /// says so in the DMAR table.
     #[arg(long, value_name = "PRESET[,KEY=VALUE…]")]
     iommu: Vec<IommuSpec>,
-    /// Fail if a cached translation, context entry or interrupt entry is used that memory no longer
-    /// bears out, and name the invalidation that was missing
+    /// Fail if a cached translation, paging structure, context entry or interrupt entry is used that
+    /// memory no longer bears out, and name the invalidation that was missing
     #[arg(long, requires = "iommu")]
     sanitize: bool,
     /// PCI device, such as exerciser,functions=2 (may be repeated)

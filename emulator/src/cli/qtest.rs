@@ -1,6 +1,8 @@
 //! `qtest`: a machine driven by a script.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -8,7 +10,7 @@ use anyhow::Context;
 use clap::Args;
 use emulator::exit::Exit;
 use emulator::machine::Machine;
-use emulator::qtest;
+use emulator::qtest::{self, Refusals};
 
 use super::checks::{CheckArgs, Ran};
 use super::machine::MachineArgs;
@@ -34,9 +36,18 @@ struct Channel {
     /// Connect to this UNIX socket, on which the client listens
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// Read commands from standard input and answer on standard output
+    /// Read commands from standard input and answer on standard output; if standard input is a file, a
+    /// command that fails fails the run
     #[arg(long)]
     stdio: bool,
+}
+
+impl Channel {
+    /// Whether commands come from a file, so that nobody reads the answers before the next command.
+    fn is_file(&self) -> bool {
+        let stdin = || File::from(io::stdin().as_fd().try_clone_to_owned()?).metadata();
+        self.stdio && stdin().is_ok_and(|metadata| metadata.is_file())
+    }
 }
 
 impl Qtest {
@@ -44,14 +55,20 @@ impl Qtest {
         let mut machine = Machine::new(&self.machine.config()).or_exit(Exit::Usage)?;
         self.trace.start(&mut machine)?;
         let checks = self.checks.start(&mut machine)?;
-        let result = self.serve(&mut machine);
+        // A client hears of its mistakes and may want them; what judges a run without anybody who
+        // listens must not pass because its commands were no commands.
+        let strict = checks.are_asked_for() || self.channel.is_file();
+        let result = self.serve(&mut machine).and_then(|refusals| {
+            let failed = strict && refusals.count != 0;
+            if failed { Err(Failure::new(Exit::Usage, refusals)) } else { Ok(None) }
+        });
         let traced = trace::finish(&mut machine);
-        let ran = Ran { name: "script", driver: "qtest", result: result.map(|()| None) };
+        let ran = Ran { name: "script", driver: "qtest", result };
         let exit = checks.finish(&machine, ran)?;
         traced.map(|()| exit)
     }
 
-    fn serve(&self, machine: &mut Machine) -> Result<(), Failure> {
+    fn serve(&self, machine: &mut Machine) -> Result<Refusals, Failure> {
         match &self.channel.socket {
             Some(path) => {
                 let stream = UnixStream::connect(path)

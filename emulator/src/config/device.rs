@@ -78,6 +78,35 @@ impl DeviceKind {
     }
 }
 
+impl DeviceSpec {
+    /// See [`super::MachineConfig::check`].
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let Self { kind, address, bus } = self;
+        address.as_ref().map_or(Ok(()), SlotAddress::check)?;
+        match kind {
+            DeviceKind::Edu { dma_mask: _ } | DeviceKind::IommuTestdev => Ok(()),
+            DeviceKind::Exerciser { functions, latency: _ } => {
+                let value = || functions.to_string();
+                let invalid =
+                    || ConfigError::Value { key: "functions", value: value(), expected: FUNCTIONS_EXPECTED };
+                FUNCTIONS.contains(&u64::from(*functions)).then_some(()).ok_or_else(invalid)
+            }
+            DeviceKind::RootPort { id: _ } if bus.is_some() => Err(ConfigError::UnknownKey {
+                owner: "root-port".to_owned(),
+                key: "bus".to_owned(),
+                known: "addr, id".to_owned(),
+            }),
+            DeviceKind::RootPort { id } if id.is_empty() => Err(NO_ID),
+            DeviceKind::RootPort { id } => bus_name(id).map(drop),
+        }
+    }
+}
+
+/// Functions that an exerciser can have.
+const FUNCTIONS: std::ops::RangeInclusive<u64> = 1..=8;
+const FUNCTIONS_EXPECTED: &str = "a number from 1 to 8";
+const NO_ID: ConfigError = ConfigError::Missing { owner: "root-port", key: "id" };
+
 impl FromStr for DeviceSpec {
     type Err = ConfigError;
 
@@ -98,7 +127,7 @@ impl FromStr for DeviceSpec {
                 }
                 ("functions", DeviceKind::Exerciser { functions, .. }) => {
                     // The range makes the number fit.
-                    *functions = number("functions", value, 1..=8, "a number from 1 to 8")? as u8;
+                    *functions = number("functions", value, FUNCTIONS, FUNCTIONS_EXPECTED)? as u8;
                 }
                 ("latency", DeviceKind::Exerciser { latency, .. }) => {
                     let all = 0..=u64::from(u32::MAX);
@@ -111,7 +140,7 @@ impl FromStr for DeviceSpec {
             Ok(true)
         })?;
         if matches!(&kind, DeviceKind::RootPort { id } if id.is_empty()) {
-            return Err(ConfigError::Missing { owner: "root-port", key: "id" });
+            return Err(NO_ID);
         }
         Ok(Self { kind, address, bus })
     }
@@ -148,6 +177,17 @@ pub struct SlotAddress {
     pub function: u8,
 }
 
+impl SlotAddress {
+    const EXPECTED: &str = "device.function in hexadecimal, from 00.0 to 1f.7";
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let valid = self.device <= 31 && self.function <= 7;
+        let invalid =
+            || ConfigError::Value { key: "addr", value: self.to_string(), expected: Self::EXPECTED };
+        valid.then_some(()).ok_or_else(invalid)
+    }
+}
+
 impl FromStr for SlotAddress {
     type Err = ConfigError;
 
@@ -159,11 +199,7 @@ impl FromStr for SlotAddress {
         };
         match (digits(device, 2, 31), digits(function, 1, 7)) {
             (Some(device), Some(function)) => Ok(Self { device, function }),
-            _ => Err(ConfigError::Value {
-                key: "addr",
-                value: text.to_owned(),
-                expected: "device.function in hexadecimal, from 00.0 to 1f.7",
-            }),
+            _ => Err(ConfigError::Value { key: "addr", value: text.to_owned(), expected: Self::EXPECTED }),
         }
     }
 }

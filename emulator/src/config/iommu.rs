@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use devices::addr::PAGE_SIZE;
 use devices::iommu::cache::Policy;
+use devices::vtd::capability::HOST_ADDRESS_WIDTH;
 use devices::vtd::{AddressWidth, Config};
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use super::{ConfigError, MemorySize, SlotAddress, parse_number, parse_options, s
 use crate::machine::layout;
 
 /// Keys of the options.
-const OPTIONS: [&str; 12] = [
+const OPTIONS: [&str; 13] = [
     "abort-dma",
     "aw-bits",
     "base",
@@ -20,6 +21,7 @@ const OPTIONS: [&str; 12] = [
     "caching-mode",
     "compress-faults",
     "devices",
+    "interrupt-set-invalidates",
     "intremap",
     "protected-regions",
     "rmrr",
@@ -29,9 +31,11 @@ const OPTIONS: [&str; 12] = [
 
 const DEVICES: &str = "functions of bus 00 joined by '+', such as 00:02.0+00:03.0";
 const RESERVED: &str =
-    "whole pages from 4M on and functions of bus 00, such as 0x7f000000-0x7fffffff@00:02.0";
+    "whole pages from 4M on below 256T and functions of bus 00, such as 0x7f000000-0x7fffffff@00:02.0";
 /// Below lie firmware and guest images, on the smallest machine too.
 const RESERVED_FIRST: u64 = MemorySize::MIN.bytes();
+/// What has more bits is no physical address.
+const RESERVED_LAST: u64 = (1 << HOST_ADDRESS_WIDTH) - 1;
 
 /// An IOMMU as asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +70,12 @@ impl Reserved {
     pub fn range(&self) -> RangeInclusive<u64> {
         self.first..=self.last
     }
+
+    fn is_valid(&self) -> bool {
+        let Self { first, last, devices: _ } = *self;
+        let whole = first.is_multiple_of(PAGE_SIZE) && last % PAGE_SIZE == PAGE_SIZE - 1;
+        whole && RESERVED_FIRST <= first && first <= last && last <= RESERVED_LAST
+    }
 }
 
 impl FromStr for IommuSpec {
@@ -89,6 +99,9 @@ impl FromStr for IommuSpec {
                 "abort-dma" => unit.abort_dma = switch("abort-dma")?,
                 "caching-mode" => unit.caching_mode = switch("caching-mode")?,
                 "protected-regions" => unit.protected_regions = switch("protected-regions")?,
+                "interrupt-set-invalidates" => {
+                    unit.interrupt_set_invalidates = switch("interrupt-set-invalidates")?;
+                }
                 "root-set-invalidates" => unit.root_set_invalidates = switch("root-set-invalidates")?,
                 "write-buffer-flush" => unit.write_buffer_flush = switch("write-buffer-flush")?,
                 _ => return Ok(false),
@@ -99,13 +112,56 @@ impl FromStr for IommuSpec {
     }
 }
 
+impl IommuSpec {
+    /// See [`super::MachineConfig::check`].
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let Self { preset, unit, base, devices, reserved } = self;
+        let known = Config::preset(preset);
+        let known = known.ok_or_else(|| ConfigError::unknown("IOMMU", preset, Config::PRESETS))?;
+        // Of these, each value is one that some option gives; number and seed are not taken from here.
+        let Config {
+            unit: _,
+            address_width: _,
+            interrupt_remapping: _,
+            caching_mode: _,
+            protected_regions: _,
+            write_buffer_flush: _,
+            root_set_invalidates: _,
+            interrupt_set_invalidates: _,
+            abort_dma: _,
+            compress_faults: _,
+            cache: _,
+            iotlb_entries,
+            seed: _,
+            sanitize: _,
+            concurrent: _,
+        } = *unit;
+        if iotlb_entries != known.iotlb_entries {
+            let value = iotlb_entries.to_string();
+            return Err(ConfigError::Value { key: "iotlb_entries", value, expected: "the preset's number" });
+        }
+        if let Some(base) = base.filter(|base| !is_base(base)) {
+            return Err(ConfigError::Value { key: "base", value: format!("{base:#x}"), expected: BASE });
+        }
+        if let Some(Reserved { first, last, .. }) = reserved.as_ref().filter(|reserved| !reserved.is_valid())
+        {
+            let value = format!("{first:#x}-{last:#x}");
+            return Err(ConfigError::Value { key: "rmrr", value, expected: RESERVED });
+        }
+        let reserved = reserved.iter().flat_map(|reserved| &reserved.devices);
+        devices.iter().flatten().chain(reserved).try_for_each(|at| at.check())
+    }
+}
+
+const BASE: &str = "a multiple of 0x1000 from 0xfed80000 to 0xfedff000";
+
+fn is_base(base: &u64) -> bool {
+    base.is_multiple_of(PAGE_SIZE) && layout::VTD_BASES.contains(base)
+}
+
 fn parse_base(value: &str) -> Result<u64, ConfigError> {
-    let valid = |base: &u64| base.is_multiple_of(PAGE_SIZE) && layout::VTD_BASES.contains(base);
-    parse_number(value).filter(valid).ok_or_else(|| ConfigError::Value {
-        key: "base",
-        value: value.to_owned(),
-        expected: "a multiple of 0x1000 from 0xfed80000 to 0xfedff000",
-    })
+    let invalid = || ConfigError::Value { key: "base", value: value.to_owned(), expected: BASE };
+    parse_number(value).filter(is_base).ok_or_else(invalid)
 }
 
 /// Functions of bus 0, as `00:02.0+00:03.0`.
@@ -124,12 +180,8 @@ fn parse_reserved(value: &str) -> Result<Reserved, ConfigError> {
     let (range, devices) = value.split_once('@').ok_or_else(invalid)?;
     let (first, last) = range.split_once('-').ok_or_else(invalid)?;
     let (first, last) = parse_number(first).zip(parse_number(last)).ok_or_else(invalid)?;
-    let whole = first.is_multiple_of(PAGE_SIZE) && last % PAGE_SIZE == PAGE_SIZE - 1;
-    if !whole || first < RESERVED_FIRST || first > last {
-        return Err(invalid());
-    }
     let devices = functions("rmrr", devices, RESERVED).map_err(|_| invalid())?;
-    Ok(Reserved { first, last, devices })
+    Some(Reserved { first, last, devices }).filter(Reserved::is_valid).ok_or_else(invalid)
 }
 
 fn address_width(value: &str) -> Result<AddressWidth, ConfigError> {

@@ -12,6 +12,7 @@ mod size;
 mod tests;
 mod units;
 
+use devices::addr::SourceId;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -35,6 +36,18 @@ pub struct MachineConfig {
     pub devices: Vec<DeviceSpec>,
     /// Seed of all randomness in the machine.
     pub seed: u64,
+}
+
+impl MachineConfig {
+    /// Checks what reading it from options has checked: the description of a saved machine comes from a
+    /// file that anybody can have written, and its numbers are sizes of what is built.
+    ///
+    /// # Errors
+    /// Values that no option can have.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.iommus.iter().try_for_each(IommuSpec::check)?;
+        self.devices.iter().try_for_each(DeviceSpec::check)
+    }
 }
 
 /// A machine that cannot be built as asked for.
@@ -155,6 +168,27 @@ pub enum ConfigError {
         at: SlotAddress,
         /// Those there are.
         known: String,
+    },
+    /// Reserved memory where something else is.
+    #[error("rmrr={first:#x}-{last:#x} covers {what}, which are no memory; reserve another range")]
+    NoMemory {
+        /// First byte.
+        first: u64,
+        /// Last byte.
+        last: u64,
+        /// What is there.
+        what: String,
+    },
+    /// A requester id of the I/O APIC that is not its own.
+    #[error(
+        "ioapic-source={id} cannot be the I/O APIC's: it is {whose}; choose an id that no function has, such as \
+             f0:1f.0"
+    )]
+    IoapicSource {
+        /// The id.
+        id: SourceId,
+        /// Whose it is.
+        whose: String,
     },
     /// The PCI host refuses a place.
     #[error(transparent)]

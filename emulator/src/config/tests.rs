@@ -116,8 +116,8 @@ fn iommus() {
         (
             "vtd-legacy,caches=off",
             "vtd-legacy has no option 'caches'; its options: abort-dma, aw-bits, base, cache, caching-mode, \
-             compress-faults, devices, intremap, protected-regions, rmrr, root-set-invalidates, \
-             write-buffer-flush",
+             compress-faults, devices, interrupt-set-invalidates, intremap, protected-regions, rmrr, \
+             root-set-invalidates, write-buffer-flush",
         ),
     ] {
         check_error(text.parse::<IommuSpec>(), expected);
@@ -130,15 +130,52 @@ fn boards() {
         [("q35", true), ("q35,ioapic-verify=on", true), ("q35,ioapic-verify=off", false)]
     {
         let spec = text.parse::<MachineSpec>().unwrap();
-        assert_eq!(spec, MachineSpec { kind: MachineKind::Q35, ioapic_verify }, "{text}");
+        let ioapic_source = SourceId::new(0xff, 0, 0);
+        assert_eq!(spec, MachineSpec { kind: MachineKind::Q35, ioapic_verify, ioapic_source }, "{text}");
     }
+    let spec = "q35,ioapic-source=f0:1f.7".parse::<MachineSpec>().unwrap();
+    assert_eq!(spec, MachineSpec { ioapic_source: SourceId(0xf0ff), ..MachineSpec::default() });
     for (text, expected) in [
         ("pc", "unknown machine 'pc'; known: q35"),
-        ("q35,hpet=off", "q35 has no option 'hpet'; its options: ioapic-verify"),
+        ("q35,hpet=off", "q35 has no option 'hpet'; its options: ioapic-source, ioapic-verify"),
         ("q35,ioapic-verify=no", "ioapic-verify=no is not valid: expected on or off"),
+        (
+            "q35,ioapic-source=f0:20.0",
+            "ioapic-source=f0:20.0 is not valid: expected bus:device.function in hexadecimal, such as f0:1f.0",
+        ),
         ("q35,ioapic-verify", "q35: write the option 'ioapic-verify' once, as ioapic-verify=VALUE"),
     ] {
         check_error(text.parse::<MachineSpec>(), expected);
+    }
+}
+
+#[test]
+fn the_io_apic_has_a_requester_id_of_its_own() {
+    let devices =
+        ["root-port,id=a,addr=1", "root-port,id=b,addr=2", "exerciser,functions=2,addr=3", "edu,bus=a"];
+    let devices = devices.map(|text| text.parse::<DeviceSpec>().unwrap());
+    let placed = place(&devices).unwrap();
+    for (source, whose) in [
+        ("00:00.0", Some("that of the host bridge")),
+        ("00:01.0", Some("that of root-port")),
+        ("00:03.0", Some("that of exerciser")),
+        ("00:03.1", Some("that of exerciser")),
+        ("00:03.2", None),
+        ("00:04.0", None),
+        ("01:00.0", Some("on a bus behind a root port")),
+        ("02:1f.7", Some("on a bus behind a root port")),
+        ("03:00.0", None),
+        ("ff:1f.7", None),
+    ] {
+        let spec = format!("q35,ioapic-source={source}").parse::<MachineSpec>().unwrap();
+        let error = spec.check_ioapic(&placed).err().map(|error| error.to_string());
+        let expected = whose.map(|whose| {
+            format!(
+                "ioapic-source={source} cannot be the I/O APIC's: it is {whose}; choose an id that no function \
+                 has, such as f0:1f.0"
+            )
+        });
+        assert_eq!(error, expected);
     }
 }
 
@@ -213,7 +250,8 @@ fn units_have_an_address_devices_and_reserved_memory() {
     assert_eq!(spec.reserved, Some(reserved));
     let base = "a multiple of 0x1000 from 0xfed80000 to 0xfedff000";
     let devices = "functions of bus 00 joined by '+', such as 00:02.0+00:03.0";
-    let rmrr = "whole pages from 4M on and functions of bus 00, such as 0x7f000000-0x7fffffff@00:02.0";
+    let rmrr =
+        "whole pages from 4M on below 256T and functions of bus 00, such as 0x7f000000-0x7fffffff@00:02.0";
     for (option, expected) in [
         ("base=0xfed90800", base),
         ("base=0xfed7f000", base),
@@ -230,9 +268,57 @@ fn units_have_an_address_devices_and_reserved_memory() {
         ("rmrr=0x7f001000-0x7f000fff@00:02.0", rmrr),
         ("rmrr=0x3ff000-0x4fffff@00:02.0", rmrr),
         ("rmrr=0x7f000000-0x7fffffff@", rmrr),
+        ("rmrr=0x7f000000-0x1000000000fff@00:02.0", rmrr),
+        ("rmrr=0x7f000000-0xffffffffffffffff@00:02.0", rmrr),
     ] {
         let expected = format!("{option} is not valid: expected {expected}");
         check_error(format!("vtd-legacy,{option}").parse::<IommuSpec>(), &expected);
+    }
+}
+
+#[test]
+fn a_saved_description_is_held_to_what_options_accept() {
+    let options = ["vtd-legacy,base=0xfed91000,devices=00:03.0,rmrr=0x500000-0x500fff@00:03.0"];
+    let config = MachineConfig {
+        iommus: options.map(|text| text.parse().unwrap()).into(),
+        devices: DEVICES.map(|text| text.parse().unwrap()).into(),
+        ..MachineConfig::default()
+    };
+    let whole = serde_json::to_value(&config).unwrap();
+    let read = |saved: serde_json::Value| serde_json::from_value::<MachineConfig>(saved).unwrap();
+    assert!(read(whole.clone()).check().is_ok());
+    let slot = "addr=20.0 is not valid: expected device.function in hexadecimal, from 00.0 to 1f.7";
+    let functions = "is not valid: expected a number from 1 to 8";
+    for (place, value, expected) in [
+        ("/iommus/0/preset", "vtd".into(), "unknown IOMMU 'vtd'; known: vtd-legacy, vtd-legacy-cm"),
+        (
+            "/iommus/0/unit/iotlb_entries",
+            0x7fff_ffff.into(),
+            "iotlb_entries=2147483647 is not valid: expected the preset's number",
+        ),
+        (
+            "/iommus/0/base",
+            u64::MAX.into(),
+            "base=0xffffffffffffffff is not valid: expected a multiple of 0x1000 from 0xfed80000 to 0xfedff000",
+        ),
+        ("/iommus/0/devices/0/device", 32.into(), "addr=20.0"),
+        ("/iommus/0/reserved/devices/0/device", 32.into(), slot),
+        ("/iommus/0/reserved/last", u64::MAX.into(), "rmrr=0x500000-0xffffffffffffffff is not valid"),
+        ("/devices/0/kind/RootPort/id", "".into(), "root-port needs the option id=VALUE"),
+        ("/devices/0/kind/RootPort/id", "pcie.0".into(), "id=pcie.0 is not valid"),
+        ("/devices/0/bus", "rp".into(), "root-port has no option 'bus'; its options: addr, id"),
+        ("/devices/2/kind/Exerciser/functions", 0.into(), &format!("functions=0 {functions}")),
+        ("/devices/2/kind/Exerciser/functions", 255.into(), &format!("functions=255 {functions}")),
+        ("/devices/2/address/device", 32.into(), slot),
+        ("/devices/2/address/function", 255.into(), "addr=02.ff is not valid"),
+    ] {
+        let mut saved = whole.clone();
+        *saved.pointer_mut(place).unwrap() = value;
+        let config = read(saved);
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{place}: {error}");
+        // Nothing is built before that.
+        assert_eq!(crate::machine::Machine::new(&config).unwrap_err().to_string(), error);
     }
 }
 
@@ -301,7 +387,32 @@ fn units_that_are_refused() {
         ),
         (&["vtd-legacy,devices=00:02.2"], &format!("devices=00:02.2 {missing}")),
         (&["vtd-legacy,rmrr=0x500000-0x500fff@00:04.0"], &format!("rmrr=00:04.0 {missing}")),
+        (
+            &["vtd-legacy,rmrr=0xfed8f000-0xfed90fff@00:03.0"],
+            "rmrr=0xfed8f000-0xfed90fff covers the registers of IOMMU 0, at 0xfed90000, which are no memory; reserve \
+             another range",
+        ),
+        (
+            // Those of the other unit.
+            &["vtd-legacy,devices=00:01.0,rmrr=0xfed91000-0xfed91fff@00:01.0", "vtd-legacy"],
+            "rmrr=0xfed91000-0xfed91fff covers the registers of IOMMU 1, at 0xfed91000, which are no memory; reserve \
+             another range",
+        ),
+        (
+            &["vtd-legacy,rmrr=0xfeeff000-0xfeffffff@00:03.0"],
+            "rmrr=0xfeeff000-0xfeffffff covers interrupt messages, 0xfee00000 to 0xfeefffff, which are no memory; \
+             reserve another range",
+        ),
+        (
+            &["vtd-legacy,rmrr=0x500000-0xffffffffffff@00:03.0"],
+            "rmrr=0x500000-0xffffffffffff covers interrupt messages, 0xfee00000 to 0xfeefffff, which are no memory; \
+             reserve another range",
+        ),
     ] {
         check_error(layout(units, &DEVICES), expected);
+    }
+    for beside in ["0xfed8f000-0xfed8ffff", "0xfed91000-0xfedfffff", "0xfef00000-0xffffffffffff"] {
+        let unit = format!("vtd-legacy,rmrr={beside}@00:03.0");
+        assert!(layout(&[&unit], &DEVICES).is_ok(), "{beside}");
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use devices::vtd::UNITS_MAX;
+use devices::fabric::{MESSAGE_FIRST, MESSAGE_LAST};
+use devices::vtd::{REGISTERS_SIZE, UNITS_MAX};
 
-use super::{ConfigError, DeviceKind, IommuSpec, Placed, SlotAddress};
+use super::{ConfigError, DeviceKind, IommuSpec, Placed, Reserved, SlotAddress};
 use crate::machine::layout;
 
 /// The units' addresses, and what is behind each.
@@ -23,7 +24,8 @@ impl UnitLayout {
     /// The layout of units among devices in their places.
     ///
     /// # Errors
-    /// Units too many or at one address; functions that are not there, or behind two units.
+    /// Units too many or at one address; functions that are not there, or behind two units; reserved
+    /// memory where there can be none.
     pub fn new(iommus: &[IommuSpec], placed: &[Placed<'_>]) -> Result<Self, ConfigError> {
         if iommus.len() > UNITS_MAX {
             return Err(ConfigError::Units { count: iommus.len(), max: UNITS_MAX });
@@ -32,6 +34,7 @@ impl UnitLayout {
         let mut layout = Self { bases: bases(iommus)?, ports: ports(placed), ..Self::default() };
         for (index, iommu) in iommus.iter().enumerate() {
             if let Some(reserved) = &iommu.reserved {
+                check_memory(reserved, &layout.bases)?;
                 reserved.devices.iter().try_for_each(|at| check_present("rmrr", *at, &present))?;
             }
             let Some(devices) = &iommu.devices else {
@@ -77,6 +80,19 @@ fn bases(iommus: &[IommuSpec]) -> Result<Vec<u64>, ConfigError> {
     let customary = (layout::VTD_BASE..).step_by(0x1000);
     let bases = customary.zip(iommus).map(|(customary, iommu)| iommu.base.unwrap_or(customary));
     bases.map(|base| if taken.insert(base) { Ok(base) } else { Err(ConfigError::SameBase(base)) }).collect()
+}
+
+/// Checks that reserved memory is none of what is no memory although DMA could be addressed to it: an
+/// operating system would map it one to one for the device.
+fn check_memory(reserved: &Reserved, bases: &[u64]) -> Result<(), ConfigError> {
+    let Reserved { first, last, devices: _ } = *reserved;
+    let over = |from, to| first <= to && from <= last;
+    let refused = |what| Err(ConfigError::NoMemory { first, last, what });
+    if over(MESSAGE_FIRST, MESSAGE_LAST) {
+        return refused(format!("interrupt messages, {MESSAGE_FIRST:#x} to {MESSAGE_LAST:#x}"));
+    }
+    let unit = bases.iter().position(|base| over(*base, base + (REGISTERS_SIZE - 1)));
+    unit.map_or(Ok(()), |unit| refused(format!("the registers of IOMMU {unit}, at {:#x}", bases[unit])))
 }
 
 fn ports(placed: &[Placed<'_>]) -> BTreeMap<String, SlotAddress> {

@@ -64,11 +64,11 @@ impl Machine {
                 if matches!(initiator, Initiator::IoApic { .. }) && data & LEVEL != 0 {
                     self.routes.touch();
                 }
-                self.message(address, data, fx);
+                self.message(None, address, data, fx);
             }
-            Effect::PostedWrite { address, data } => {
+            Effect::PostedWrite { unit, address, data } => {
                 if posted_write(&self.phys, address, data) {
-                    self.message(address, data, fx);
+                    self.message(Some(unit.name()), address, data, fx);
                 }
             }
             Effect::Fault { unit, fault } => {
@@ -92,8 +92,8 @@ impl Machine {
         }
     }
 
-    fn message(&mut self, address: u64, data: u32, fx: &mut Effects) {
-        fx.trace(|| TraceEvent::Interrupt { address, data });
+    fn message(&mut self, unit: Option<&'static str>, address: u64, data: u32, fx: &mut Effects) {
+        fx.trace(|| TraceEvent::Interrupt { unit, address, data });
         self.interrupts.push(Interrupt::Message { address, data });
     }
 

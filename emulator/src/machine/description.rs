@@ -1,7 +1,8 @@
 //! The machine as its firmware tables describe it.
 
+use devices::addr::SourceId;
 use devices::pci::{Bus, FunctionInfo, FunctionKind, Pin, Placement, gsi};
-use devices::{ioapic, vtd};
+use devices::vtd;
 use firmware::acpi::{
     DeviceScope, Dmar, Drhd, IntxRoute, IoApic, MachineDescription, PathStep, PciRoot, Rmrr, ScopeKind,
 };
@@ -73,7 +74,8 @@ impl Machine {
             let Placement { bus, device, function } = function.placement;
             bus == Bus::Root && self.served.owner(None, SlotAddress { device, function }) == Some(index)
         };
-        let ioapic = (self.served.ioapic() == Some(index)).then(ioapic_scope);
+        let ioapic =
+            (self.served.ioapic() == Some(index)).then(|| ioapic_scope(self.config.machine.ioapic_source));
         let functions = self.pci.functions().filter(owned);
         let functions = functions.filter_map(|function| pci_scope(&function));
         let scopes = ioapic.into_iter().chain(functions).collect();
@@ -90,8 +92,7 @@ fn routes() -> Vec<IntxRoute> {
     (0..32).flat_map(pins).collect()
 }
 
-fn ioapic_scope() -> DeviceScope {
-    let source = ioapic::Config::default().source;
+fn ioapic_scope(source: SourceId) -> DeviceScope {
     DeviceScope {
         kind: ScopeKind::IoApic(IOAPIC_ID),
         start_bus: source.bus(),

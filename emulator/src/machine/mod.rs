@@ -25,7 +25,7 @@ mod time;
 
 use devices::addr::Pa;
 use devices::events::{DeviceId, EventQueue, Time};
-use devices::ioapic::{self, IoApic};
+use devices::ioapic::IoApic;
 use devices::mem::{MemError, PhysMem};
 use devices::pci::Host;
 use devices::pic::Pic;
@@ -84,15 +84,16 @@ impl Machine {
     /// # Errors
     /// Where the description contradicts itself or the host lacks the memory.
     pub fn new(config: &MachineConfig) -> Result<Self, ConfigError> {
+        config.check()?;
         let ranges = layout::ram(config.memory.bytes());
         let memory = allocate(&ranges)?;
         let phys = PhysMem::from_guest_memory(&memory)?;
         let placed = place(&config.devices)?;
+        config.machine.check_ioapic(&placed)?;
         let served = UnitLayout::new(&config.iommus, &placed)?;
         let units = assembly::units(config, &served, &phys)?;
         let pci = assembly::build(&placed, &phys, &served, &units)?;
-        let ioapic = ioapic::Config { verify: config.machine.ioapic_verify, ..ioapic::Config::default() };
-        let ioapic = IoApic::new(ioapic, assembly::translator(&units, served.ioapic()));
+        let ioapic = IoApic::new(config.machine.ioapic(), assembly::translator(&units, served.ioapic()));
         Ok(Self {
             config: config.clone(),
             now: Time::default(),

@@ -6,7 +6,6 @@ use std::fmt;
 use devices::addr::SourceId;
 use devices::events::DeviceId;
 use devices::fabric::{DmaResult, Initiator, Request, Transaction};
-use devices::ioapic;
 use devices::pci::{Bus, FunctionInfo, FunctionKind, Placement};
 use devices::vtd::explain::Explanation;
 use serde::Serialize;
@@ -75,7 +74,7 @@ impl Machine {
                 };
                 self.served.owner(bus, SlotAddress { device, function })
             }
-            None if source == ioapic::Config::default().source => {
+            None if source == self.config.machine.ioapic_source => {
                 let verify = self.config.machine.ioapic_verify;
                 request.initiator = Initiator::IoApic { source, verify };
                 self.served.ioapic()

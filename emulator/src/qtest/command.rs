@@ -29,6 +29,22 @@ pub(super) enum Reply {
     Error(String),
 }
 
+impl Reply {
+    /// Whether the command was not carried out, or not as asked for.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Fail(_) | Self::Error(_) | Self::OtherClock(_) => true,
+            Self::Ok
+            | Self::Value(_)
+            | Self::Port(_)
+            | Self::Clock(_)
+            | Self::Hex(_)
+            | Self::Base64(_)
+            | Self::Little => false,
+        }
+    }
+}
+
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -15,6 +15,7 @@
 
 mod arguments;
 mod command;
+mod refusals;
 #[cfg(test)]
 mod tests;
 
@@ -22,23 +23,33 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 
 use crate::machine::{Interrupt, Machine};
 use command::Reply;
+pub use refusals::{Refusal, Refusals};
 
 /// Bytes of data that one command moves at most.
 pub const MAX_DATA: usize = 16 << 20;
 /// Bytes of one line at most: a `write` of [`MAX_DATA`] bytes fits.
 pub const MAX_LINE: usize = 2 * MAX_DATA + 128;
 
-/// Serves commands from `input` until it ends.
+/// Serves commands from `input` until it ends, and returns which of them failed.
 ///
 /// # Errors
 /// Those of `input` and `output`. Bad commands are no errors: they are answered.
-pub fn serve(machine: &mut Machine, input: impl Read, mut output: impl Write) -> io::Result<()> {
+pub fn serve(machine: &mut Machine, input: impl Read, mut output: impl Write) -> io::Result<Refusals> {
     let mut input = BufReader::new(input);
     let mut session = Session::default();
     let mut line = Vec::new();
-    loop {
+    let mut refusals = Refusals::default();
+    for number in 1.. {
         let reply = match next_line(&mut input, &mut line)? {
-            Line::End => return Ok(()),
+            Line::End if line.is_empty() => break,
+            Line::End => {
+                refusals.add(
+                    number,
+                    &line,
+                    "nothing: it does not end with a newline, so it was not carried out",
+                );
+                break;
+            }
             Line::TooLong => Reply::Fail(format!("line longer than {MAX_LINE} bytes")),
             Line::Whole => match std::str::from_utf8(&line) {
                 Ok(text) => command::run(text, machine, &mut session),
@@ -48,9 +59,13 @@ pub fn serve(machine: &mut Machine, input: impl Read, mut output: impl Write) ->
         for interrupt in machine.take_interrupts() {
             session.report(interrupt, &mut output)?;
         }
+        if reply.is_refusal() {
+            refusals.add(number, &line, &reply.to_string());
+        }
         writeln!(output, "{reply}")?;
         output.flush()?;
     }
+    Ok(refusals)
 }
 
 /// Which interrupts the client wants to hear of, and what it heard.
@@ -103,7 +118,7 @@ enum Line {
 }
 
 /// Reads up to the next newline; of a line that is too long, the rest is skipped. What follows the
-/// last newline is no command.
+/// last newline is no command; it is left in `line`.
 fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
     line.clear();
     let mut too_long = false;

@@ -39,7 +39,7 @@ fn a_check_stands_above_what_led_to_it() {
             translation(0x9030, 0x1030, true),
             dma(0x9030, 16, Access::Write, Outcome::Done),
             dma(0xfee0_0000, 4, Access::Write, Outcome::Done),
-            TraceEvent::Interrupt { address: 0xfee0_0000, data: 0x41 },
+            TraceEvent::Interrupt { unit: None, address: 0xfee0_0000, data: 0x41 },
             TraceEvent::Invalidation {
                 unit: "vtd",
                 what: "pages",

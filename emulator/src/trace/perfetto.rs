@@ -1,8 +1,8 @@
 //! Traces for the Perfetto UI, in Chrome's trace-event JSON, which that UI opens.
 //!
 //! Tracks: the processor (accesses to registers and BARs, and the interrupts it gets), each device
-//! (DMA), the IOMMU (translations with their table reads, faults, invalidations) and its invalidation
-//! queue. Arrows lead from the access that set a device off to its DMA, on to the device's next DMA,
+//! (DMA), each IOMMU (translations with their table reads, faults, invalidations) and its invalidation
+//! queue. What one IOMMU does follows from nothing that another did. Arrows lead from the access that set a device off to its DMA, on to the device's next DMA,
 //! from a DMA to its translations, from a doorbell to the queue entries, and from what caused an
 //! interrupt to the interrupt.
 //!
@@ -20,6 +20,7 @@ use devices::addr::SourceId;
 use devices::events::Time;
 use devices::fabric::{Access, Outcome, is_message};
 use devices::trace::TraceEvent;
+use devices::vtd::UnitId;
 use devices::vtd::names::SUPPRESSED;
 use serde_json::{Value, json};
 
@@ -38,8 +39,8 @@ const MAX_MESSAGES: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Track {
     Processor,
-    Iommu,
-    Queue,
+    Iommu(UnitId),
+    Queue(UnitId),
     Device(SourceId),
 }
 
@@ -48,8 +49,9 @@ impl Track {
     fn id(self) -> u32 {
         match self {
             Self::Processor => 1,
-            Self::Iommu => 2,
-            Self::Queue => 3,
+            // Two for each of at most 8.
+            Self::Iommu(unit) => 2 + 2 * unit.index() as u32,
+            Self::Queue(unit) => 3 + 2 * unit.index() as u32,
             Self::Device(source) => 0x1_0000 + u32::from(source.0),
         }
     }
@@ -57,8 +59,10 @@ impl Track {
     fn name(self) -> String {
         match self {
             Self::Processor => "vCPU".to_owned(),
-            Self::Iommu => "IOMMU".to_owned(),
-            Self::Queue => "invalidation queue".to_owned(),
+            Self::Iommu(UnitId::ONLY) => "IOMMU".to_owned(),
+            Self::Queue(UnitId::ONLY) => "invalidation queue".to_owned(),
+            Self::Iommu(unit) => format!("IOMMU {}", unit.name()),
+            Self::Queue(unit) => format!("invalidation queue of {}", unit.name()),
             Self::Device(source) => format!("device {source}"),
         }
     }
@@ -81,6 +85,7 @@ impl Anchor {
 /// What the IOMMU did for a DMA that is not over.
 #[derive(Debug)]
 struct Walk {
+    unit: UnitId,
     start: u64,
     /// Table reads: start, table, details.
     fetches: Vec<(u64, &'static str, Value)>,
@@ -99,6 +104,8 @@ pub struct Perfetto<W> {
     clock: u64,
     flows: u64,
     tracks: BTreeSet<Track>,
+    /// The IOMMUs heard of.
+    units: BTreeSet<UnitId>,
     /// Start of the DMA under way, which is told of at its end.
     dma: Option<u64>,
     walks: Vec<Walk>,
@@ -106,8 +113,10 @@ pub struct Perfetto<W> {
     steps: usize,
     /// What the next DMA of each device follows from.
     devices: BTreeMap<SourceId, Anchor>,
-    /// What the next queue entry follows from.
-    queue: Option<Anchor>,
+    /// What the next queue entry of each IOMMU follows from.
+    queues: BTreeMap<UnitId, Anchor>,
+    /// What an invalidation or an event interrupt of each IOMMU follows from.
+    causes: BTreeMap<UnitId, Anchor>,
     /// Messages of devices that have not reached the processor.
     messages: VecDeque<Anchor>,
     /// What an interrupt of another origin follows from.
@@ -125,14 +134,23 @@ impl<W: Write> Perfetto<W> {
             clock: 0,
             flows: 0,
             tracks: BTreeSet::new(),
+            units: BTreeSet::new(),
             dma: None,
             walks: Vec::new(),
             steps: 0,
             devices: BTreeMap::new(),
-            queue: None,
+            queues: BTreeMap::new(),
+            causes: BTreeMap::new(),
             messages: VecDeque::new(),
             cause: None,
         }
+    }
+
+    /// The IOMMU of this name, if it is one.
+    fn unit(&mut self, name: &str) -> Option<UnitId> {
+        let unit = UnitId::named(name)?;
+        self.units.insert(unit);
+        Some(unit)
     }
 
     /// Takes the next place of the display.
@@ -197,9 +215,10 @@ impl<W: Write> Perfetto<W> {
         self.write(&end);
     }
 
-    /// The walk under way.
-    fn walk(&mut self) -> &mut Walk {
-        if self.steps >= MAX_STEPS {
+    /// The walk under way. A request meets one IOMMU, so what another did is no part of it.
+    fn walk(&mut self, unit: &'static str) -> &mut Walk {
+        let unit = self.unit(unit).unwrap_or_default();
+        if self.steps >= MAX_STEPS || self.walks.last().is_some_and(|walk| walk.unit != unit) {
             self.flush();
         }
         if self.dma.is_none() {
@@ -207,23 +226,23 @@ impl<W: Write> Perfetto<W> {
         }
         if self.walks.last().is_none_or(|walk| walk.end.is_some()) {
             let start = self.place();
-            self.walks.push(Walk { start, fetches: Vec::new(), end: None });
+            self.walks.push(Walk { unit, start, fetches: Vec::new(), end: None });
         }
         self.steps += 1;
         let last = self.walks.len() - 1;
         &mut self.walks[last]
     }
 
-    fn fetch(&mut self, table: &'static str, args: Value) {
-        self.walk();
+    fn fetch(&mut self, unit: &'static str, table: &'static str, args: Value) {
+        self.walk(unit);
         let at = self.place();
         if let Some(walk) = self.walks.last_mut() {
             walk.fetches.push((at, table, args));
         }
     }
 
-    fn end_walk(&mut self, name: String, args: Value) {
-        self.walk();
+    fn end_walk(&mut self, unit: &'static str, name: String, args: Value) {
+        self.walk(unit);
         let end = self.place();
         if let Some(walk) = self.walks.last_mut() {
             walk.end = Some((end, name, args));
@@ -234,12 +253,12 @@ impl<W: Write> Perfetto<W> {
     fn write_walks(&mut self, dma: Option<Anchor>) -> Option<Anchor> {
         self.steps = 0;
         let mut last = None;
-        for Walk { start, fetches, end } in std::mem::take(&mut self.walks) {
+        for Walk { unit, start, fetches, end } in std::mem::take(&mut self.walks) {
             let after = fetches.last().map_or(start + EVENT, |(at, ..)| at + EVENT);
             let (end, name, args) = end.unwrap_or((after, "table reads".to_owned(), json!({})));
-            let anchor = self.slice(Track::Iommu, start, end.max(after), &name, args);
+            let anchor = self.slice(Track::Iommu(unit), start, end.max(after), &name, args);
             for (at, table, args) in fetches {
-                self.slice(Track::Iommu, at, at + EVENT, table, args);
+                self.slice(Track::Iommu(unit), at, at + EVENT, table, args);
             }
             self.arrow(dma, anchor);
             last = Some(anchor);
@@ -276,11 +295,14 @@ impl<W: Write> Perfetto<W> {
                 let args = json!({ "value": hex((*value).into()), "text": text });
                 self.event(Track::Processor, &format!("read {register}"), args);
             }
-            TraceEvent::RegisterWrite { register, value, .. } => {
+            TraceEvent::RegisterWrite { unit, register, value, .. } => {
                 let args = json!({ "value": hex((*value).into()), "text": text });
                 let anchor = self.event(Track::Processor, &format!("write {register}"), args);
-                if *register == "IQT_REG" {
-                    self.queue = Some(anchor);
+                if let Some(unit) = self.unit(unit) {
+                    self.causes.insert(unit, anchor);
+                    if *register == "IQT_REG" {
+                        self.queues.insert(unit, anchor);
+                    }
                 }
                 self.cause = Some(anchor);
             }
@@ -293,32 +315,41 @@ impl<W: Write> Perfetto<W> {
                     self.cause = Some(anchor);
                 }
             }
-            TraceEvent::QueueEntry { kind, words: [low, high], .. } => {
+            TraceEvent::QueueEntry { unit, kind, words: [low, high], .. } => {
+                let unit = self.unit(unit).unwrap_or_default();
                 let args = json!({ "words": [hex(*low), hex(*high)], "text": text });
-                let anchor = self.event(Track::Queue, kind, args);
-                let before = self.queue.replace(anchor);
+                let anchor = self.event(Track::Queue(unit), kind, args);
+                let before = self.queues.insert(unit, anchor);
                 self.arrow(before, anchor);
+                self.causes.insert(unit, anchor);
                 self.cause = Some(anchor);
             }
-            TraceEvent::Invalidation { .. } => {
-                let anchor = self.event(Track::Iommu, "invalidate", json!({ "text": text }));
-                self.arrow(self.cause, anchor);
+            TraceEvent::Invalidation { unit, .. } => {
+                let unit = self.unit(unit).unwrap_or_default();
+                let anchor = self.event(Track::Iommu(unit), "invalidate", json!({ "text": text }));
+                self.arrow(self.causes.get(&unit).copied(), anchor);
             }
-            TraceEvent::Fault { source, reason, .. } => {
+            TraceEvent::Fault { unit, source, reason, .. } => {
+                let unit = self.unit(unit).unwrap_or_default();
                 let name = format!("fault {reason:02x}h");
-                let anchor = self.event(Track::Iommu, &name, json!({ "text": text }));
+                let anchor = self.event(Track::Iommu(unit), &name, json!({ "text": text }));
                 self.arrow(self.devices.get(source).copied(), anchor);
+                self.causes.insert(unit, anchor);
                 self.cause = Some(anchor);
             }
-            TraceEvent::Stale { stale, .. } => {
-                let anchor = self.event(Track::Iommu, "stale entry used", json!({ "text": text }));
+            TraceEvent::Stale { unit, stale } => {
+                let unit = self.unit(unit).unwrap_or_default();
+                let anchor = self.event(Track::Iommu(unit), "stale entry used", json!({ "text": text }));
                 self.arrow(self.devices.get(&stale.source).copied(), anchor);
             }
-            TraceEvent::Interrupt { address, data } => {
+            TraceEvent::Interrupt { unit, address, data } => {
                 let name = format!("interrupt, vector {:#x}", data & 0xff);
                 let args = json!({ "address": hex(*address), "data": hex((*data).into()) });
                 let anchor = self.event(Track::Processor, &name, args);
-                let from = self.messages.pop_front().or(self.cause);
+                let from = match unit {
+                    Some(unit) => self.unit(unit).and_then(|unit| self.causes.get(&unit).copied()),
+                    None => self.messages.pop_front().or(self.cause),
+                };
                 self.arrow(from, anchor);
             }
             TraceEvent::Line { .. } => {
@@ -341,19 +372,23 @@ impl<W: Write + Send> Sink for Perfetto<W> {
     fn record(&mut self, time: Time, event: &TraceEvent) {
         self.now = time;
         match event {
-            TraceEvent::Fetch { table, address, words: [low, high], .. } => {
-                self.fetch(table, json!({ "address": hex(address.0), "words": [hex(*low), hex(*high)] }));
+            TraceEvent::Fetch { unit, table, address, words: [low, high] } => {
+                self.fetch(
+                    unit,
+                    table,
+                    json!({ "address": hex(address.0), "words": [hex(*low), hex(*high)] }),
+                );
             }
-            TraceEvent::Translation { iova, pa, cached, .. } => {
+            TraceEvent::Translation { unit, iova, pa, cached, .. } => {
                 let name = if *cached { "IOTLB hit" } else { "translate" };
-                self.end_walk(name.to_owned(), json!({ "iova": hex(iova.0), "pa": hex(pa.0) }));
+                self.end_walk(unit, name.to_owned(), json!({ "iova": hex(iova.0), "pa": hex(pa.0) }));
             }
             // A fault comes after its DMA, unless it is suppressed, which the walker says at once.
-            TraceEvent::Protected { .. } => {
-                self.end_walk("protected region".to_owned(), json!({ "text": event.to_string() }));
+            TraceEvent::Protected { unit, .. } => {
+                self.end_walk(unit, "protected region".to_owned(), json!({ "text": event.to_string() }));
             }
-            TraceEvent::Fault { fate, .. } if *fate == SUPPRESSED => {
-                self.end_walk("fault, suppressed".to_owned(), json!({ "text": event.to_string() }));
+            TraceEvent::Fault { unit, fate, .. } if *fate == SUPPRESSED => {
+                self.end_walk(unit, "fault, suppressed".to_owned(), json!({ "text": event.to_string() }));
             }
             TraceEvent::Dma { initiator, address, len, access, outcome, done } => {
                 let what = match access {
@@ -376,8 +411,13 @@ impl<W: Write + Send> Sink for Perfetto<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         self.flush();
-        for track in [Track::Processor, Track::Iommu, Track::Queue] {
-            self.name_track(track);
+        self.name_track(Track::Processor);
+        if self.units.is_empty() {
+            self.units.insert(UnitId::ONLY);
+        }
+        for unit in self.units.clone() {
+            self.name_track(Track::Iommu(unit));
+            self.name_track(Track::Queue(unit));
         }
         match self.error.take() {
             Some(error) => Err(error),

@@ -221,7 +221,7 @@ mod perfetto {
         sink.record(Time(1100), &dma(0x5000, 64, Access::Read, Outcome::Done));
         sink.record(Time(1100), &fetch("interrupt entry"));
         sink.record(Time(1100), &dma(0xfee0_0000, 4, Access::Write, Outcome::Done));
-        sink.record(Time(1100), &TraceEvent::Interrupt { address: 0xfee0_0000, data: 0x41 });
+        sink.record(Time(1100), &TraceEvent::Interrupt { unit: None, address: 0xfee0_0000, data: 0x41 });
         sink.record(Time(1200), &dma(0x6000, 8, Access::Write, Outcome::Abort(Abort::Ur)));
         let fault = TraceEvent::Fault {
             unit: "vtd",
@@ -232,7 +232,8 @@ mod perfetto {
             fate: "recorded",
         };
         sink.record(Time(1200), &fault);
-        sink.record(Time(1200), &TraceEvent::Interrupt { address: 0xfee0_0000, data: 0x42 });
+        let event_interrupt = TraceEvent::Interrupt { unit: Some("vtd"), address: 0xfee0_0000, data: 0x42 };
+        sink.record(Time(1200), &event_interrupt);
         sink.finish().unwrap();
         let events = events(&out);
         let expected = [
@@ -255,6 +256,97 @@ mod perfetto {
             .map(|e| e["args"]["name"].as_str())
             .collect();
         let expected = ["vCPU", "device 00:03.0", "IOMMU", "invalidation queue"].map(Some);
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn each_unit_has_tracks_and_arrows_of_its_own() {
+        let (zero, one) = ("vtd0", "vtd1");
+        let write = |unit| TraceEvent::RegisterWrite { unit, register: "IQT_REG", offset: 0x88, value: 0x10 };
+        let entry = |unit, index| TraceEvent::QueueEntry { unit, index, kind: "entry", words: [0x2, 0] };
+        let invalidate =
+            |unit| TraceEvent::Invalidation { unit, what: "all translations", domain: None, range: None };
+        let source = SourceId::new(0, 3, 0);
+        let initiator = Initiator::Pci { segment: 0, source };
+        let fetch = |unit, table| TraceEvent::Fetch { unit, table, address: Pa(0x1000), words: [1, 0] };
+        let fault = |unit, source| TraceEvent::Fault {
+            unit,
+            source,
+            reason: 5,
+            what: "no write permission",
+            address: 0x6000,
+            fate: "recorded",
+        };
+        let interrupt = |unit, data| TraceEvent::Interrupt { unit, address: 0xfee0_0000, data };
+        let dma = |address, access| TraceEvent::Dma {
+            initiator,
+            address: Iova(address),
+            len: 4,
+            access,
+            outcome: Outcome::Done,
+            done: 4,
+        };
+        let mut out = Vec::new();
+        let mut sink = Perfetto::new(&mut out);
+        for event in [
+            // Two doorbells, then both queues in turn.
+            write(one),
+            write(zero),
+            entry(one, 0),
+            entry(zero, 0),
+            invalidate(one),
+            invalidate(zero),
+            entry(one, 1),
+            // A table read for an interrupt of no function, then a DMA through another unit.
+            fetch(one, "interrupt entry"),
+            fetch(zero, "root entry"),
+            dma(0xfee0_0000, Access::Write),
+            // Two faults, and their event interrupts before that of the device.
+            fault(zero, source),
+            fault(one, SourceId::new(0xff, 0, 0)),
+            interrupt(Some(zero), 0x40),
+            interrupt(Some(one), 0x41),
+            interrupt(None, 0x42),
+        ] {
+            sink.record(Time(100), &event);
+        }
+        sink.finish().unwrap();
+        let events = events(&out);
+        let expected = [
+            ("write IQT_REG", "entry"),
+            ("write IQT_REG", "entry"),
+            ("entry", "invalidate"),
+            ("entry", "invalidate"),
+            ("entry", "entry"),
+            ("write 4 bytes", "table reads"),
+            ("write 4 bytes", "fault 05h"),
+            ("fault 05h", "interrupt, vector 0x40"),
+            ("fault 05h", "interrupt, vector 0x41"),
+            ("table reads", "interrupt, vector 0x42"),
+        ];
+        assert_eq!(arrows(&events), expected.map(|(from, to)| (from.to_owned(), to.to_owned())));
+        // The unit of each end: its tracks are 2 and 3, or 4 and 5; of the doorbells, the order.
+        let tid = |touch: &Value| touch["tid"].as_u64().unwrap();
+        let of = |ph: &'static str| events.iter().filter(move |event| event["ph"] == ph);
+        let tracks: Vec<_> = of("s").zip(of("f")).map(|(s, f)| (tid(s), tid(f))).collect();
+        let device = 0x1_0018;
+        assert_eq!(
+            tracks,
+            [(1, 5), (1, 3), (5, 4), (3, 2), (5, 5), (device, 2), (device, 2), (2, 1), (4, 1), (2, 1)]
+        );
+        let starts: Vec<_> = of("s").map(|start| start["ts"].as_f64().unwrap()).collect();
+        assert!(starts[0] < starts[1], "vtd1's doorbell was the first");
+        let named = of("M").filter(|event| event["name"] == "thread_name");
+        let mut names: Vec<_> = named.map(|e| (tid(e), e["args"]["name"].as_str().unwrap())).collect();
+        names.sort_unstable();
+        let expected = [
+            (1, "vCPU"),
+            (2, "IOMMU vtd0"),
+            (3, "invalidation queue of vtd0"),
+            (4, "IOMMU vtd1"),
+            (5, "invalidation queue of vtd1"),
+            (device, "device 00:03.0"),
+        ];
         assert_eq!(names, expected);
     }
 

@@ -46,7 +46,7 @@ impl Digest {
             Effect::Interrupt { initiator, address, data } => {
                 [1, initiator.source().0.into(), *address, (*data).into()]
             }
-            Effect::PostedWrite { address, data } => [2, *address, (*data).into(), 0],
+            Effect::PostedWrite { unit: _, address, data } => [2, *address, (*data).into(), 0],
             Effect::Fault { fault, .. } => {
                 let access = match fault.access {
                     Access::Read => 0,

@@ -138,8 +138,8 @@ impl Variant {
         let Self { cache, width, full } = self;
         let cache = Policy::ALL.iter().find(|(_, policy)| *policy == cache).map_or("off", |(name, _)| name);
         let more = if full {
-            ",abort-dma=on,caching-mode=on,compress-faults=on,protected-regions=on,\
-             root-set-invalidates=on,write-buffer-flush=on"
+            ",abort-dma=on,caching-mode=on,compress-faults=on,interrupt-set-invalidates=on,\
+             protected-regions=on,root-set-invalidates=on,write-buffer-flush=on"
         } else {
             ""
         };
@@ -158,6 +158,7 @@ impl Variant {
             compress_faults: full,
             protected_regions: full,
             root_set_invalidates: full,
+            interrupt_set_invalidates: full,
             write_buffer_flush: full,
             sanitize: full,
             cache,
@@ -377,7 +378,7 @@ impl Run<'_> {
                 self.digest.effect(&effect);
                 match effect {
                     Effect::Fault { fault, .. } => self.complex.unit.fault(fault, &mut self.fx),
-                    Effect::PostedWrite { address, data } => {
+                    Effect::PostedWrite { address, data, .. } => {
                         posted_write(self.mem, address, data);
                     }
                     Effect::Schedule { .. } => self.due += 1,

@@ -115,7 +115,7 @@ impl Unit {
         let now = run(config.cache);
         // A cache without room drops what it is given.
         let empty = run(Policy::Off);
-        let peek = self.translator.peek(request.initiator.source(), request.address);
+        let peek = self.translator.peek(request);
         let registers = steps::Registers {
             gsts: Gsts::from_raw(self.control.read_dword(GSTS)),
             rtaddr: self.rtaddr(),
@@ -207,13 +207,12 @@ impl Unit {
             let entry = peek.context?.entry;
             decode_context(entry, config.cap(), config.ecap()).ok()
         };
-        let Some(Context { domain, translation: Translation::SecondStage { width, .. }, .. }) =
+        let Some(Context { domain, translation: Translation::SecondStage { root, width }, .. }) =
             now.context(config).or_else(cached)
         else {
             return Vec::new();
         };
-        let source = request.initiator.source();
-        let held = self.translator.peek_structures(source, domain, request.address, width.levels());
+        let held = self.translator.peek_structures(domain, root, width, request.address);
         let cached = held.into_iter().map(|held| {
             let Table { base, level, rights } = held.entry;
             // Named after the entry above the table.

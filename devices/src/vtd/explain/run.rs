@@ -61,7 +61,7 @@ impl Run {
         request: &Transaction,
         data: u32,
     ) -> Self {
-        let before = unit.peek(request.initiator.source(), request.address);
+        let before = unit.peek(request);
         let index = match decode_request(request.address.0, data) {
             Ok(Format::Remappable(index)) if before.remapping => Some(index),
             _ => None,
@@ -164,10 +164,9 @@ impl Run {
         request: &Transaction,
     ) -> Option<Table> {
         let context = self.context(config)?;
-        let Translation::SecondStage { width, .. } = context.translation else { return None };
-        let source = request.initiator.source();
+        let Translation::SecondStage { root, width } = context.translation else { return None };
         let cached = |of: &Translator| {
-            let held = of.peek_structures(source, context.domain, request.address, width.levels());
+            let held = of.peek_structures(context.domain, root, width, request.address);
             held.into_iter().map(|held| held.entry)
         };
         match self.fetches.iter().find_map(|fetched| level_of(fetched.table)) {

@@ -240,10 +240,27 @@ fn entries_are_stale_until_invalidated_in_the_right_scope() {
         let vectors: Vec<_> = rig.messages.iter().map(|(_, data)| data & 0xff).collect();
         assert_eq!(vectors, [0x41, 0x41, if reaches { 0x42 } else { 0x41 }], "{descriptor:#x?}");
     }
-    let mut rig = rig(7);
-    send(&mut rig, REQUEST, 0);
-    entry(&rig, 5, 0x0041_0001, 0);
-    assert_eq!(send(&mut rig, REQUEST, 0), Outcome::Done, "what faulted is not cached");
+}
+
+#[test]
+fn an_entry_that_faulted_is_kept_in_caching_mode_only() {
+    for caching_mode in [false, true] {
+        // Not present, then malformed.
+        for faulting in [0, 0x1041_0001] {
+            let mut rig = Rig::new(Config { caching_mode, ..Config::preset("vtd-legacy").unwrap() });
+            rig.w64(IRTA, TABLE | 7);
+            rig.w64(IQA, QUEUE);
+            for command in [SIRTP, QIE, QIE | IRE] {
+                rig.w32(GCMD, command);
+            }
+            entry(&rig, 5, faulting, 0);
+            assert_eq!(send(&mut rig, REQUEST, 0), UR);
+            entry(&rig, 5, 0x0041_0001, 0);
+            assert_eq!(send(&mut rig, REQUEST, 0) == UR, caching_mode, "{faulting:#x}");
+            rig.submit(&[[0x4, 0]]);
+            assert_eq!(send(&mut rig, REQUEST, 0), Outcome::Done);
+        }
+    }
 }
 
 #[test]

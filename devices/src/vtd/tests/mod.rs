@@ -164,7 +164,7 @@ impl Rig {
                         self.faults.push(fault);
                         self.unit.fault(fault, &mut self.fx);
                     }
-                    Effect::PostedWrite { address, data } => {
+                    Effect::PostedWrite { address, data, .. } => {
                         if posted_write(&self.mem, address, data) {
                             self.messages.push((address, data));
                         }

@@ -26,6 +26,13 @@ impl BackEnd for Translator {
 
     fn set_root(&self, rtaddr: Rtaddr) {
         self.root.store(rtaddr.raw(), Ordering::Release);
+        // Abort-DMA mode aborts all DMA [VT-d 3.4.4], and a hit in the IOTLB does not ask for the mode.
+        // So that it need not, there is nothing left to hit: a cache may drop what it wants. A walk that
+        // still had the old root holds an outdated ticket and leaves nothing behind.
+        if self.aborts_dma(rtaddr) {
+            self.invalidate_context(ContextScope::Global);
+            self.invalidate_iotlb(IotlbScope::Global);
+        }
     }
 
     fn set_protected(&self, ranges: Option<[ProtectedRange; 2]>) {

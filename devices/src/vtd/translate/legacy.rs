@@ -66,9 +66,10 @@ impl Translator {
             Translation::PassThrough => return Ok(self.found(t, Pa(t.address.page().0), None, false, fx)),
             Translation::SecondStage { root, width } => (root, width),
         };
-        let Mapping { page, rights } = self
-            .second_stage(t.address, root, width, structures.map(|ticket| (context.domain, ticket)), fx)
-            .map_err(blocked)?;
+        let sanitized = (mode & SANITIZE != 0).then_some(t);
+        let structures = structures.map(|ticket| Structures { domain: context.domain, ticket, sanitized });
+        let Mapping { page, rights } =
+            self.second_stage(t.address, root, width, structures, fx).map_err(blocked)?;
         let handle = self.mem.resolve(page).and_then(|(handle, left)| (left >= PAGE_SIZE).then_some(handle));
         let Context { domain, fpd, .. } = context;
         let entry = IotlbEntry { page, handle, rights, fpd, domain };
@@ -97,7 +98,7 @@ impl Translator {
         let rtaddr = Rtaddr::from_raw(self.root.load(Ordering::Acquire));
         match rtaddr.ttm() {
             0b00 => {}
-            0b11 if self.ecap.adms() => return Err(Blocked::new(Reason::AbortDma)),
+            _ if self.aborts_dma(rtaddr) => return Err(Blocked::new(Reason::AbortDma)),
             _ => return Err(Blocked::new(Reason::TableMode)),
         }
         if t.pasid.is_some() {
@@ -134,19 +135,20 @@ impl Translator {
         self.fetch128("context entry", at, fx).map_err(|NotRam| Reason::ContextAccess)
     }
 
-    fn decode(&self, words: [u64; 2]) -> Result<Context, Blocked> {
+    /// What the words of a context entry mean; bits that hardware ignores leave no mark.
+    pub(super) fn decode(&self, words: [u64; 2]) -> Result<Context, Blocked> {
         let entry = ContextEntry::from_raw(words);
         decode_context(entry, self.cap, self.ecap).map_err(|reason| Blocked { reason, fpd: entry.fpd() })
     }
 
-    /// Walks the second-stage tables. With a domain, the walk may start from the paging-structure
-    /// cache of that domain, and adds to it.
+    /// Walks the second-stage tables. With `structures`, the walk may start from the
+    /// paging-structure cache, and adds to it.
     pub(super) fn second_stage(
         &self,
         input: Iova,
         root: Pa,
         width: AddressWidth,
-        structures: Option<(u16, Ticket)>,
+        structures: Option<Structures<'_>>,
         fx: &mut Effects,
     ) -> Result<Mapping, Reason> {
         let bits = width.bits().min(u32::from(self.cap.mgaw()) + 1);
@@ -154,9 +156,14 @@ impl Translator {
             return Err(Reason::AddressBeyondWidth);
         }
         let format = SecondStage::new(width, self.cap);
-        let start = structures
-            .and_then(|(domain, _)| structure::lookup(&self.structures, domain, input.0, width.levels()))
-            .unwrap_or_else(|| Table::root(&format, root));
+        let start = structures.and_then(|Structures { domain, sanitized, .. }| {
+            let start = structure::lookup(&self.structures, domain, input.0, width.levels())?;
+            if let Some(t) = sanitized {
+                self.check_structure(t, domain, &format, root, start, fx);
+            }
+            Some(start)
+        });
+        let start = start.unwrap_or_else(|| Table::root(&format, root));
         let mut steps = Walk { translator: self, input: input.0, structures, fx };
         match walk(&format, start, input.0, &mut steps) {
             Ok(walk::Leaf { pa, rights, .. }) => Ok(Mapping { page: pa.page(), rights }),
@@ -229,11 +236,22 @@ impl Translator {
     }
 }
 
+/// What a walk has to do with the paging-structure cache.
+#[derive(Clone, Copy)]
+pub(super) struct Structures<'a> {
+    /// Whose entries it uses and adds.
+    domain: u16,
+    /// Taken before it began.
+    ticket: Ticket,
+    /// The request, if the entry that it starts from is to be compared with memory.
+    sanitized: Option<&'a Transaction>,
+}
+
 /// A walk of the second-stage tables for one request.
 struct Walk<'a> {
     translator: &'a Translator,
     input: u64,
-    structures: Option<(u16, Ticket)>,
+    structures: Option<Structures<'a>>,
     fx: &'a mut Effects,
 }
 
@@ -249,7 +267,7 @@ impl Steps for Walk<'_> {
 
     #[inline]
     fn reached(&mut self, table: Table) {
-        if let Some((domain, ticket)) = self.structures {
+        if let Some(Structures { domain, ticket, .. }) = self.structures {
             structure::insert(&self.translator.structures, ticket, domain, self.input, table);
         }
     }

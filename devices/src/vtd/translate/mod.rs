@@ -89,7 +89,7 @@ pub struct State {
 }
 
 /// Why a request is blocked, and whether the entry that decided keeps quiet about it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Blocked {
     reason: Reason,
     fpd: bool,
@@ -155,7 +155,6 @@ impl Translator {
     pub fn restore(&self, state: &State) {
         let State { mode, root, interrupt_table, protected, contexts, iotlb, structures, interrupts } = state;
         self.set_mode(!SANITIZE, *mode);
-        self.set_root(*root);
         self.set_interrupt_table(*interrupt_table);
         for (place, word) in self.protected.iter().zip(protected) {
             place.store(*word, Ordering::Release);
@@ -164,6 +163,8 @@ impl Translator {
         self.iotlb.restore(iotlb);
         self.structures.restore(structures);
         self.interrupts.restore(interrupts);
+        // After the caches, which are empty in abort-DMA mode.
+        self.set_root(*root);
     }
 
     /// Off, with empty caches.
@@ -182,6 +183,11 @@ impl Translator {
         let replace = |mode| Some((mode & !mask) | (bits & mask));
         // The update always succeeds; the old value does not matter.
         let _ = self.mode.fetch_update(Ordering::AcqRel, Ordering::Acquire, replace);
+    }
+
+    /// Whether this root asks for abort-DMA mode, and the unit has it [VT-d 3.4.4].
+    fn aborts_dma(&self, rtaddr: Rtaddr) -> bool {
+        rtaddr.ttm() == 0b11 && self.ecap.adms()
     }
 
     /// Whether `len` bytes at `pa` touch an enabled protected region [VT-d 11.4.8].

@@ -5,15 +5,15 @@ use std::sync::atomic::Ordering;
 
 use super::entries::{IotlbEntry, structure};
 use super::{EPM, IRES, TES, Translator};
-use crate::addr::{Iova, Pa, SourceId};
-use crate::events::Time;
-use crate::fabric::Effects;
-use crate::iommu::walk::{Steps, Table, walk};
+use crate::addr::{Iova, Pa};
+use crate::fabric::Transaction;
+use crate::iommu::walk::{Leaf, Steps, Stop, Table, walk};
 use crate::mem::{NotRam, PhysMem};
+use crate::vtd::capability::AddressWidth;
 use crate::vtd::interrupt_remapping::Irte;
 use crate::vtd::invalidation::ProtectedRange;
 use crate::vtd::regs::{Irta, Rtaddr};
-use crate::vtd::tables::{ContextEntry, SecondStage, Translation, decode_context};
+use crate::vtd::tables::{ContextEntry, SecondStage};
 
 /// A cached entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,18 +43,17 @@ pub(in crate::vtd) struct Peek {
 }
 
 impl Translator {
-    /// What there is for a request of `source` to `address`.
-    pub(in crate::vtd) fn peek(&self, source: SourceId, address: Iova) -> Peek {
+    /// What there is for a request.
+    pub(in crate::vtd) fn peek(&self, request: &Transaction) -> Peek {
+        let (source, address) = (request.initiator.source(), request.address);
         let mode = self.mode.load(Ordering::Acquire);
         let place = u64::from(source.0);
         let held = |words| Held {
             entry: ContextEntry::from_raw(words),
             stale: self.context_difference(source, words).is_some(),
         };
-        let page = IotlbEntry::peek(&self.iotlb, source, address).map(|entry| Held {
-            entry,
-            stale: self.translation_difference(source, address, &entry).is_some(),
-        });
+        let page = IotlbEntry::peek(&self.iotlb, source, address)
+            .map(|entry| Held { entry, stale: self.translation_difference(request, &entry).is_some() });
         Peek {
             enabled: mode & TES != 0,
             remapping: mode & IRES != 0,
@@ -73,37 +72,31 @@ impl Translator {
         Some(Held { entry: Irte::from_raw(words), stale })
     }
 
-    /// The cached tables that a walk of `levels` in `domain` could start from, the first choice first.
+    /// The cached tables that a walk in `domain` from its first table at `root` could start from in
+    /// place of it, the first choice first.
     pub(in crate::vtd) fn peek_structures(
         &self,
-        source: SourceId,
         domain: u16,
+        root: Pa,
+        width: AddressWidth,
         address: Iova,
-        levels: u32,
     ) -> Vec<Held<Table>> {
-        let now = self.tables_now(source, domain, address);
-        structure::peek(&self.structures, domain, address.0, levels)
+        let (now, _) = self.tables_below(&SecondStage::new(width, self.cap), root, address);
+        structure::peek(&self.structures, domain, address.0, width.levels())
             .map(|entry| Held { entry, stale: !now.contains(&entry) })
             .collect()
     }
 
-    /// The tables that a walk from the root table comes to now; none if that is not in `domain`.
-    fn tables_now(&self, source: SourceId, domain: u16, address: Iova) -> Vec<Table> {
-        let mut silent = Effects::new(Time::default(), false);
-        let rtaddr = Rtaddr::from_raw(self.root.load(Ordering::Acquire));
-        let context = self
-            .context_words(rtaddr, source, &mut silent)
-            .and_then(|words| decode_context(ContextEntry::from_raw(words), self.cap, self.ecap));
+    /// The tables below `root` that a walk comes to now, and how it ends.
+    pub(super) fn tables_below(
+        &self,
+        format: &SecondStage,
+        root: Pa,
+        address: Iova,
+    ) -> (Vec<Table>, Result<Leaf, Stop>) {
         let mut reached = Reached { mem: &self.mem, tables: Vec::new() };
-        if let Ok(context) = context
-            && context.domain == domain
-            && let Translation::SecondStage { root, width } = context.translation
-        {
-            let format = SecondStage::new(width, self.cap);
-            // Where it ends does not matter.
-            let _ = walk(&format, Table::root(&format, root), address.0, &mut reached);
-        }
-        reached.tables
+        let end = walk(format, Table::root(format, root), address.0, &mut reached);
+        (reached.tables, end)
     }
 }
 

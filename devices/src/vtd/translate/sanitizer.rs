@@ -9,14 +9,15 @@ use serde::Serialize;
 
 use super::Translator;
 use super::entries::IotlbEntry;
-use super::legacy::Mapping;
+use super::legacy::{ENTRY_NAMES, Mapping};
 use crate::addr::{Iova, Pa, SourceId};
 use crate::events::Time;
 use crate::fabric::{Access, Effect, Effects, Initiator, Transaction};
+use crate::iommu::walk::{Leaf, Stop, Table, Why};
 use crate::vtd::fault::Reason;
-use crate::vtd::interrupt_remapping;
+use crate::vtd::interrupt_remapping::{self, Irte};
 use crate::vtd::regs::{Irta, Rtaddr};
-use crate::vtd::tables::{ContextEntry, Translation, decode_context};
+use crate::vtd::tables::{ContextEntry, SecondStage, Translation, decode_context};
 
 /// A cached entry was used although memory had changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,6 +45,12 @@ pub enum Missing {
         /// The domain.
         domain: u16,
     },
+    /// IOTLB, page-selective in the domain or coarser, with IH = 0: an entry above the page's own
+    /// changed [VT-d 6.2.5, 6.5.2.3].
+    Structure {
+        /// The domain.
+        domain: u16,
+    },
     /// Context cache, device-selective or coarser, then IOTLB [VT-d 6.5.2.1].
     Context {
         /// The domain that the entry was cached with.
@@ -66,6 +73,12 @@ impl std::fmt::Display for StaleUse {
                 f,
                 "stale translation used by {source} ({access:?} at {address}): cached {cached}, in memory {present}; \
                  missing: IOTLB invalidation of page {}, domain {domain}",
+                address.page()
+            ),
+            Missing::Structure { domain } => write!(
+                f,
+                "stale paging structure used by {source} ({access:?} at {address}): cached {cached}, in memory {present}; \
+                 missing: IOTLB invalidation of page {} with IH = 0, domain {domain}",
                 address.page()
             ),
             Missing::Context { domain } => write!(
@@ -95,10 +108,46 @@ impl Difference {
 impl Translator {
     /// Compares a translation about to be used with the tables.
     pub(super) fn check_translation(&self, t: &Transaction, hit: &IotlbEntry, fx: &mut Effects) {
-        let source = t.initiator.source();
-        if let Some(difference) = self.translation_difference(source, t.address, hit) {
-            self.report_stale(difference.used_by(source, t.address, t.access), fx);
+        if let Some(difference) = self.translation_difference(t, hit) {
+            self.report_stale(difference.used_by(t.initiator.source(), t.address, t.access), fx);
         }
+    }
+
+    /// Compares the table that a walk is about to start from with the one that memory leads to from
+    /// `root`, which is the context entry's: whether that is stale is another question.
+    pub(super) fn check_structure(
+        &self,
+        t: &Transaction,
+        domain: u16,
+        format: &SecondStage,
+        root: Pa,
+        start: Table,
+        fx: &mut Effects,
+    ) {
+        let (tables, end) = self.tables_below(format, root, t.address);
+        let present = tables.into_iter().find(|table| table.level == start.level);
+        if present == Some(start) {
+            return;
+        }
+        // Named after the entry that leads to the table.
+        let name = ENTRY_NAMES[start.level as usize];
+        let present = match (present, end) {
+            (Some(table), _) => table_text(table),
+            (None, Ok(Leaf { level, .. })) => {
+                format!("a page mapped by its {}", ENTRY_NAMES[level as usize - 1])
+            }
+            (None, Err(Stop { level, why })) => {
+                let what = match why {
+                    Why::Fetch => "that cannot be read",
+                    Why::Absent => "that is not present",
+                    Why::Reserved => "with reserved bits set",
+                };
+                format!("an {} {what}", ENTRY_NAMES[level as usize - 1])
+            }
+        };
+        let cached = format!("{name} -> {}", table_text(start));
+        let difference = Difference { cached, present, missing: Missing::Structure { domain } };
+        self.report_stale(difference.used_by(t.initiator.source(), t.address, t.access), fx);
     }
 
     /// Compares a context entry about to be used with memory.
@@ -123,13 +172,11 @@ impl Translator {
         }
     }
 
-    /// How a cached translation differs from the tables, if it does.
-    pub(super) fn translation_difference(
-        &self,
-        source: SourceId,
-        address: Iova,
-        hit: &IotlbEntry,
-    ) -> Option<Difference> {
+    /// How a cached translation differs from the tables for a request that meets it, if it does. FPD
+    /// is a difference where it decides: if the request faults.
+    pub(super) fn translation_difference(&self, t: &Transaction, hit: &IotlbEntry) -> Option<Difference> {
+        let (source, address) = (t.initiator.source(), t.address);
+        let fpd_counts = self.permit(t, hit.rights).is_err_and(Reason::qualified);
         let mut silent = Effects::new(Time::default(), false);
         let rtaddr = Rtaddr::from_raw(self.root.load(Ordering::Acquire));
         let context = self
@@ -140,8 +187,13 @@ impl Translator {
         let (present, missing) = match context {
             Ok(context) => match context.translation {
                 Translation::SecondStage { root, width } if context.domain == domain => {
-                    let now = self.second_stage(address, root, width, None, &mut silent);
-                    (mapping_text(now), Missing::Translation { domain })
+                    let now = mapping_text(self.second_stage(address, root, width, None, &mut silent));
+                    if now == cached && fpd_counts && context.fpd != hit.fpd {
+                        let with = |fpd| format!("{now}, FPD = {}", u8::from(fpd));
+                        let (cached, present) = (with(hit.fpd), with(context.fpd));
+                        return Some(Difference { cached, present, missing: Missing::Context { domain } });
+                    }
+                    (now, Missing::Translation { domain })
                 }
                 Translation::SecondStage { .. } => {
                     (format!("a context entry of domain {}", context.domain), Missing::Context { domain })
@@ -153,20 +205,24 @@ impl Translator {
         (present != cached).then_some(Difference { cached, present, missing })
     }
 
-    /// How a cached context entry differs from memory, if it does.
+    /// How a cached context entry differs from memory in what it means, if it does.
     pub(super) fn context_difference(&self, source: SourceId, words: [u64; 2]) -> Option<Difference> {
         let mut silent = Effects::new(Time::default(), false);
         let rtaddr = Rtaddr::from_raw(self.root.load(Ordering::Acquire));
         let missing = Missing::Context { domain: ContextEntry::from_raw(words).did() };
-        words_difference(words, self.context_words(rtaddr, source, &mut silent), missing)
+        let now = self.context_words(rtaddr, source, &mut silent);
+        let same = now.is_ok_and(|now| self.decode(now) == self.decode(words));
+        (!same).then(|| words_difference(words, now, missing))
     }
 
-    /// How a cached interrupt entry differs from memory, if it does.
+    /// How a cached interrupt entry differs from memory in what it means, if it does.
     pub(super) fn interrupt_difference(&self, index: u32, words: [u64; 2]) -> Option<Difference> {
         let irta = Irta::from_raw(self.interrupt_table.load(Ordering::Acquire));
         let now = interrupt_remapping::entry_address(irta, index)
             .and_then(|at| self.mem.load128(at).map_err(|_| Reason::InterruptTableAccess));
-        words_difference(words, now, Missing::InterruptEntry)
+        let meaning = |words| interrupt_remapping::meaning(Irte::from_raw(words));
+        let same = now.is_ok_and(|now| meaning(now) == meaning(words));
+        (!same).then(|| words_difference(words, now, Missing::InterruptEntry))
     }
 
     fn report_stale(&self, stale: StaleUse, fx: &mut Effects) {
@@ -174,16 +230,12 @@ impl Translator {
     }
 }
 
-fn words_difference(
-    cached: [u64; 2],
-    present: Result<[u64; 2], Reason>,
-    missing: Missing,
-) -> Option<Difference> {
-    (present != Ok(cached)).then(|| Difference {
+fn words_difference(cached: [u64; 2], present: Result<[u64; 2], Reason>, missing: Missing) -> Difference {
+    Difference {
         cached: words_text(cached),
         present: present.map_or_else(|reason| reason.describe().to_owned(), words_text),
         missing,
-    })
+    }
 }
 
 fn mapping_text(mapping: Result<Mapping, Reason>) -> String {
@@ -196,6 +248,10 @@ fn mapping_text(mapping: Result<Mapping, Reason>) -> String {
         },
         Err(reason) => reason.describe().to_owned(),
     }
+}
+
+fn table_text(Table { base, level: _, rights }: Table) -> String {
+    format!("table at {}", mapping_text(Ok(Mapping { page: base, rights })))
 }
 
 fn words_text([low, high]: [u64; 2]) -> String {

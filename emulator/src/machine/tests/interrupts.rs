@@ -1,5 +1,8 @@
 //! Lines, through both controllers and interrupt remapping, to messages.
 
+use devices::addr::SourceId;
+use firmware::acpi::{PathStep, ScopeKind};
+
 use super::*;
 
 const IOAPIC: u64 = 0xfec0_0000;
@@ -94,6 +97,35 @@ fn remap(machine: &mut Machine) {
     machine.write(UNIT + 0xb8, &0x1_0000_u64.to_le_bytes());
     write32(machine, UNIT + 0x18, 1 << 24);
     write32(machine, UNIT + 0x18, 1 << 25);
+}
+
+#[test]
+fn the_controller_asks_with_the_requester_id_that_it_was_given() {
+    // The entry admits 00:01.0 only; whether edu may be elsewhere and the I/O APIC take its id.
+    for (source, accepted) in [("00:01.0", true), ("f0:1f.0", false)] {
+        let board = format!("q35,ioapic-source={source}");
+        let source = source.parse::<SourceId>().unwrap();
+        let config =
+            MachineConfig { machine: board.parse().unwrap(), ..config(Some("vtd-legacy"), &["edu,addr=2"]) };
+        let mut machine = Machine::new(&config).unwrap();
+        machine.assign_resources().unwrap();
+        machine.write(0xb001_0004, &[6, 0]);
+        remap(&mut machine);
+        // Pin A of device 2 is pin 22.
+        redirect(&mut machine, 22, 0x0003_0000, 0x8051);
+        write32(&mut machine, RAISE, 1);
+        let expected = if accepted { vec![line(22, true), message(0xc051)] } else { vec![line(22, true)] };
+        assert_eq!(machine.take_interrupts(), expected, "{board}");
+        if !accepted {
+            // Third dword of FRCD.
+            assert_eq!(read32(&mut machine, UNIT + 0x228), u32::from(source.0));
+        }
+        // An operating system learns it from the DMAR table.
+        let units = machine.description().dmar.unwrap().units;
+        let scope = units[0].scopes.iter().find(|scope| matches!(scope.kind, ScopeKind::IoApic(_))).unwrap();
+        assert_eq!(scope.start_bus, source.bus());
+        assert_eq!(scope.path, [PathStep { device: source.device(), function: source.function() }]);
+    }
 }
 
 #[test]

@@ -64,14 +64,19 @@ fn a_source_behind_no_unit_has_nothing_to_explain() {
 #[test]
 fn the_io_apic_is_explained_as_remapping_treats_it() {
     // Whether an entry for 00:01.0 lets the I/O APIC in.
-    for (board, admitted) in [("q35", false), ("q35,ioapic-verify=off", true)] {
+    for (board, ioapic, admitted) in [
+        ("q35", "ff:00.0", false),
+        ("q35,ioapic-verify=off", "ff:00.0", true),
+        ("q35,ioapic-verify=off,ioapic-source=f0:1f.0", "f0:1f.0", true),
+        ("q35,ioapic-verify=off,ioapic-source=f0:1f.0", "ff:00.0", false),
+    ] {
         let mut machine = machine(&["vtd-legacy"], board);
         machine.write(0x1_0010, &0x0051_0001_u64.to_le_bytes());
         machine.write(0x1_0018, &0x0004_0008_u64.to_le_bytes());
         machine.write(UNITS[0] + 0xb8, &0x1_0000_u64.to_le_bytes());
         write32(&mut machine, UNITS[0] + 0x18, 1 << 24);
         write32(&mut machine, UNITS[0] + 0x18, 1 << 25);
-        for (source, admitted) in [("ff:00.0", admitted), ("00:01.0", true), ("00:02.0", false)] {
+        for (source, admitted) in [(ioapic, admitted), ("00:01.0", true), ("00:02.0", false)] {
             // Remappable format, index 1.
             let explained = explain(&machine, source, Access::Write, 0xfee0_0030).unwrap();
             let code = explained.explanation.answer.cause().map(|cause| cause.code.0);

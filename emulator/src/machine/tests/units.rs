@@ -1,5 +1,9 @@
 //! Several remapping units.
 
+use std::io;
+use std::sync::Mutex;
+
+use devices::trace::TraceEvent;
 use devices::vtd::UnitId;
 
 use super::*;
@@ -42,6 +46,39 @@ fn trigger(machine: &mut Machine, bar: u64) -> u32 {
     }
     read32(machine, bar);
     read32(machine, bar + 0x10)
+}
+
+/// Keeps which unit each interrupt says that it is from.
+#[derive(Clone, Default)]
+struct Senders(Arc<Mutex<Vec<Option<&'static str>>>>);
+
+impl Sink for Senders {
+    fn record(&mut self, _: Time, event: &TraceEvent) {
+        if let TraceEvent::Interrupt { unit, .. } = event {
+            self.0.lock().unwrap().push(*unit);
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_event_interrupt_says_whose_it_is() {
+    let mut machine = machine();
+    let senders = Senders::default();
+    machine.set_trace(Some(Box::new(senders.clone())));
+    for unit in UNITS {
+        for (offset, value) in [(0x3c, 0x41), (0x40, 0xfee0_0000), (0x38, 0)] {
+            write32(&mut machine, unit + offset, value);
+        }
+        enable(&mut machine, unit);
+    }
+    for bar in [TRIGGERS[1], TRIGGERS[0]] {
+        trigger(&mut machine, bar);
+    }
+    assert_eq!(*senders.0.lock().unwrap(), [Some("vtd1"), Some("vtd0")]);
 }
 
 #[test]

@@ -20,6 +20,9 @@ impl Translator {
         mode: u32,
         fx: &mut Effects,
     ) -> Result<(u64, u32), (Blocked, u32)> {
+        // Before the table's address is read: what lies in one that SIRTP replaces meanwhile must not be
+        // cached.
+        let ticket = self.interrupts.ticket();
         let irta = Irta::from_raw(self.interrupt_table.load(Ordering::Acquire));
         let plain = |reason| (Blocked::new(reason), 0);
         let index = match interrupt_remapping::decode_request(address, data).map_err(plain)? {
@@ -29,7 +32,6 @@ impl Translator {
         };
         let key = u64::from(index);
         let cached = self.interrupts.lookup(key, key);
-        let ticket = self.interrupts.ticket();
         let words = match cached {
             Some(words) => {
                 if mode & SANITIZE != 0 {

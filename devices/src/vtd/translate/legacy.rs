@@ -95,6 +95,8 @@ impl Translator {
         mode: u32,
         fx: &mut Effects,
     ) -> Result<Context, Blocked> {
+        // Before the root is read: what lies below one that SRTP replaces meanwhile must not be cached.
+        let ticket = self.contexts.ticket();
         let rtaddr = Rtaddr::from_raw(self.root.load(Ordering::Acquire));
         match rtaddr.ttm() {
             0b00 => {}
@@ -111,7 +113,6 @@ impl Translator {
             }
             return self.decode(words);
         }
-        let ticket = self.contexts.ticket();
         let words = self.context_words(rtaddr, source, fx).map_err(Blocked::new)?;
         let context = self.decode(words);
         // With caching mode, entries that fault may be cached as well [VT-d 6.2.2].

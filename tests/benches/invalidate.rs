@@ -41,7 +41,10 @@ fn page(c: &mut Criterion) {
         }
         assert!(fx.take().is_empty(), "no DMA of the benchmark may fault");
         let mut tail = 0u64;
+        // A filter on the command line leaves a benchmark out.
+        let mut ran = false;
         group.bench_function(name, |b| {
+            ran = true;
             b.iter(|| {
                 let words = [0x7_0032, IOVA + (1 << 40), 0x1_0000_0025, STATUS];
                 for (n, word) in words.into_iter().enumerate() {
@@ -54,7 +57,7 @@ fn page(c: &mut Criterion) {
         });
         let mut status = [0; 4];
         domain.mem.read(Pa(STATUS), &mut status).expect("the status is in RAM");
-        assert_eq!(status, [1, 0, 0, 0], "the unit worked");
+        assert_eq!(status, [u8::from(ran), 0, 0, 0], "the unit worked");
     }
     group.finish();
 }

@@ -7,9 +7,14 @@
 //!
 //! All multi-byte accesses are little-endian, whatever the host is.
 //!
+//! Beside the regions that it is made with, memory can be plugged in and taken away while the machine
+//! runs ([`PhysMem::plug`]). Those regions come last everywhere: what is found in the fixed ones costs
+//! nothing more for it.
+//!
 //! What is absent: MMIO. An address that is not RAM is `None`, and what it means is the fabric's
 //! decision.
 
+mod plugged;
 mod ram;
 #[cfg(test)]
 mod tests;
@@ -18,10 +23,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use thiserror::Error;
-use vm_memory::{GuestAddress, GuestMemoryMmap};
+use vm_memory::{GuestAddress, GuestMemoryMmap, MmapRegion};
 
 use crate::addr::Pa;
 use crate::fabric::AtomicOp;
+pub use plugged::PlugError;
+use plugged::Plugged;
 use ram::Region;
 
 /// Memory could not be set up.
@@ -47,25 +54,47 @@ pub struct NotRam;
 
 /// A byte of RAM, already looked up: valid for the [`PhysMem`] that gave it.
 ///
-/// A handle of another memory is harmless: it is checked against the bounds of this one.
+/// A handle of another memory is harmless: it is checked against the bounds of this one. So is one of
+/// memory that was unplugged: it leads nowhere, or into what was plugged in that place since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle(u64);
 
 impl Handle {
-    /// Regions that a handle can tell apart.
-    pub const MAX_REGIONS: usize = 1 << 12;
-    const OFFSET_BITS: u32 = 52;
+    /// Fixed regions that a handle can tell apart.
+    pub const MAX_REGIONS: usize = 1 << 11;
+    /// Plugged-in regions that a handle can tell apart. There is one place less than there are numbers, so
+    /// that no handle is all ones.
+    pub const MAX_PLUGGED: usize = (1 << 20) - 1;
+    /// Bytes of the largest region that can be plugged in.
+    pub const MAX_PLUGGED_BYTES: u64 = 1 << Self::PLUGGED_OFFSET_BITS;
+    /// Set in handles of plugged-in memory. Numbers of fixed regions lie above the offset and below this
+    /// bit, so with it a handle is beyond all of them.
+    const PLUGGED: u64 = 1 << 63;
+    const FIXED_OFFSET_BITS: u32 = 52;
+    const PLUGGED_OFFSET_BITS: u32 = 43;
 
-    fn new(region: usize, offset: u64) -> Self {
-        Self((region as u64) << Self::OFFSET_BITS | offset)
+    fn fixed(region: usize, offset: u64) -> Self {
+        Self((region as u64) << Self::FIXED_OFFSET_BITS | offset)
     }
 
+    fn plugged(slot: usize, offset: u64) -> Self {
+        Self(Self::PLUGGED | (slot as u64) << Self::PLUGGED_OFFSET_BITS | offset)
+    }
+
+    /// Which fixed region it is in; beyond all of them where it is in none.
     fn region(self) -> usize {
-        (self.0 >> Self::OFFSET_BITS) as usize
+        (self.0 >> Self::FIXED_OFFSET_BITS) as usize
     }
 
+    /// The offset in a fixed region.
     fn offset(self) -> u64 {
-        self.0 & ((1 << Self::OFFSET_BITS) - 1)
+        self.0 & ((1 << Self::FIXED_OFFSET_BITS) - 1)
+    }
+
+    /// The slot that it is in, and the offset there.
+    fn slot(self) -> Option<(usize, u64)> {
+        let slot = (self.0 & !Self::PLUGGED) >> Self::PLUGGED_OFFSET_BITS;
+        (self.0 & Self::PLUGGED != 0).then_some((slot as usize, self.0 & (Self::MAX_PLUGGED_BYTES - 1)))
     }
 
     /// The handle as one word, for a table of atomics.
@@ -100,6 +129,7 @@ pub struct PhysMem {
 struct Inner {
     /// Sorted by address, disjoint.
     regions: Vec<Region>,
+    plugged: Plugged,
     watched: AtomicBool,
     watches: RwLock<Vec<Arc<dyn WriteWatch>>>,
 }
@@ -114,7 +144,9 @@ impl PhysMem {
         if regions.len() > Handle::MAX_REGIONS {
             return Err(MemError::TooManyRegions(regions.len()));
         }
-        let inner = Inner { regions, watched: AtomicBool::new(false), watches: RwLock::default() };
+        let plugged = Plugged::new(Handle::MAX_PLUGGED);
+        let (watched, watches) = (AtomicBool::new(false), RwLock::default());
+        let inner = Inner { regions, plugged, watched, watches };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -132,6 +164,24 @@ impl PhysMem {
         Self::from_guest_memory(&memory)
     }
 
+    /// Shows all of `mapping` at `base` from now on, to every clone.
+    ///
+    /// # Errors
+    /// [`PlugError`] where it does not fit in; nothing has changed then.
+    pub fn plug(&self, base: Pa, mapping: Arc<MmapRegion>) -> Result<(), PlugError> {
+        let region = Region::of_mapping(base.0, mapping)?;
+        if let Some(taken) = self.inner.regions.iter().find(|other| other.meets(&region)) {
+            return Err(PlugError::taken(taken));
+        }
+        self.inner.plugged.plug(region)
+    }
+
+    /// Takes away what was plugged in at `base`; whether there was anything. An access of another thread
+    /// that has begun may still happen, and keeps the mapping until it has.
+    pub fn unplug(&self, base: Pa) -> bool {
+        self.inner.plugged.unplug(base.0)
+    }
+
     /// Adds `watch` to those told of every write.
     pub fn watch(&self, watch: Arc<dyn WriteWatch>) {
         self.inner.watches.write().unwrap_or_else(PoisonError::into_inner).push(watch);
@@ -141,11 +191,14 @@ impl PhysMem {
     /// Finds the RAM behind `pa`: a handle to that byte and how many bytes follow it, itself
     /// included, in the same region.
     pub fn resolve(&self, pa: Pa) -> Option<(Handle, u64)> {
-        let (index, region, offset) = self.find(pa)?;
-        Some((Handle::new(index, offset), region.len() - offset))
+        if let Some((index, region, offset)) = self.find(pa) {
+            return Some((Handle::fixed(index, offset), region.len() - offset));
+        }
+        let found = |slot, region: &Region, offset| (Handle::plugged(slot, offset), region.len() - offset);
+        self.inner.plugged.find(pa, found)
     }
 
-    /// The region of `pa` with its index, and the offset in it.
+    /// The fixed region of `pa` with its index, and the offset in it.
     #[inline]
     fn find(&self, pa: Pa) -> Option<(usize, &Region, u64)> {
         // Machines have two regions at most, of which the first is where tables lie.
@@ -170,8 +223,10 @@ impl PhysMem {
 
     /// The address behind a handle; `None` for a handle of another memory.
     pub fn address_of(&self, handle: Handle) -> Option<Pa> {
-        let region = self.inner.regions.get(handle.region())?;
-        (handle.offset() < region.len()).then(|| Pa(region.start() + handle.offset()))
+        let address = |region: &Region, offset| {
+            if offset < region.len() { Ok(Pa(region.start() + offset)) } else { Err(NotRam) }
+        };
+        self.region(handle, address).ok()
     }
 
     /// Loads an aligned 64-bit word atomically.
@@ -180,8 +235,10 @@ impl PhysMem {
     /// [`NotRam`], also where `pa` is not a multiple of 8.
     #[inline]
     pub fn load64(&self, pa: Pa) -> Result<u64, NotRam> {
-        let (_, region, offset) = self.find(pa).ok_or(NotRam)?;
-        region.load64(offset)
+        match self.find(pa) {
+            Some((_, region, offset)) => region.load64(offset),
+            None => self.inner.plugged.find(pa, |_, region, offset| region.load64(offset)).ok_or(NotRam)?,
+        }
     }
 
     /// Loads an aligned 128-bit entry, low word first, never torn [VT-d 9].
@@ -190,8 +247,21 @@ impl PhysMem {
     /// [`NotRam`], also where `pa` is not a multiple of 16.
     #[inline]
     pub fn load128(&self, pa: Pa) -> Result<[u64; 2], NotRam> {
-        let (_, region, offset) = self.find(pa).ok_or(NotRam)?;
-        region.load128(offset)
+        match self.find(pa) {
+            Some((_, region, offset)) => region.load128(offset),
+            None => self.inner.plugged.find(pa, |_, region, offset| region.load128(offset)).ok_or(NotRam)?,
+        }
+    }
+
+    /// Stores an aligned 128-bit entry, low word first, never torn [VT-d 9].
+    ///
+    /// # Errors
+    /// [`NotRam`], also where `pa` is not a multiple of 16.
+    pub fn store128(&self, pa: Pa, words: [u64; 2]) -> Result<(), NotRam> {
+        let (handle, _) = self.resolve(pa).ok_or(NotRam)?;
+        self.region(handle, |region, offset| region.store128(offset, words))?;
+        self.written(handle, 16);
+        Ok(())
     }
 
     /// Replaces an aligned 64-bit word if it still is `current`; the word found otherwise.
@@ -200,7 +270,7 @@ impl PhysMem {
     /// [`NotRam`], also where `pa` is not a multiple of 8.
     pub fn compare_exchange64(&self, pa: Pa, current: u64, new: u64) -> Result<Result<u64, u64>, NotRam> {
         let (handle, _) = self.resolve(pa).ok_or(NotRam)?;
-        let result = self.region(handle)?.compare_exchange64(handle.offset(), current, new)?;
+        let result = self.region(handle, |region, offset| region.compare_exchange64(offset, current, new))?;
         if result.is_ok() {
             self.written(handle, 8);
         }
@@ -244,7 +314,7 @@ impl PhysMem {
     /// # Errors
     /// [`NotRam`] where it does not.
     pub fn read_at(&self, handle: Handle, data: &mut [u8]) -> Result<(), NotRam> {
-        self.region(handle)?.read(handle.offset(), data)
+        self.region(handle, |region, offset| region.read(offset, data))
     }
 
     /// Copies to a resolved place; all of `data` must lie in the handle's region.
@@ -252,7 +322,7 @@ impl PhysMem {
     /// # Errors
     /// [`NotRam`] where it does not.
     pub fn write_at(&self, handle: Handle, data: &[u8]) -> Result<(), NotRam> {
-        self.region(handle)?.write(handle.offset(), data)?;
+        self.region(handle, |region, offset| region.write(offset, data))?;
         self.written(handle, data.len() as u64);
         Ok(())
     }
@@ -262,12 +332,13 @@ impl PhysMem {
     /// # Errors
     /// [`NotRam`] if the operand is not aligned or leaves the region.
     pub fn atomic_at(&self, handle: Handle, op: AtomicOp) -> Result<u64, NotRam> {
-        let old = self.region(handle)?.atomic(handle.offset(), op)?;
+        let old = self.region(handle, |region, offset| region.atomic(offset, op))?;
         self.written(handle, op.size());
         Ok(old)
     }
 
-    /// Every page of `page_size` bytes (a power of two) that is not all zero, in address order.
+    /// Every page of `page_size` bytes (a power of two) that is not all zero, in address order. Memory
+    /// that is plugged in is another's and not among them.
     pub fn nonzero_pages(&self, page_size: usize) -> Vec<(Pa, Vec<u8>)> {
         let mut pages = Vec::new();
         let (mut page, zeros) = (vec![0; page_size], vec![0; page_size]);
@@ -275,7 +346,7 @@ impl PhysMem {
             let mut offset = 0;
             while offset < region.len() {
                 let len = chunk(page_size, region.len() - offset);
-                let read = self.read_at(Handle::new(index, offset), &mut page[..len]);
+                let read = self.read_at(Handle::fixed(index, offset), &mut page[..len]);
                 debug_assert!(read.is_ok(), "the chunk lies in its region");
                 // Comparing slices looks at many bytes at once, unlike a search for one that is not zero.
                 if page[..len] != zeros[..len] {
@@ -294,7 +365,7 @@ impl PhysMem {
     pub fn restore_pages(&self, pages: &[(Pa, Vec<u8>)]) -> Result<(), ForeignPage> {
         for (index, region) in self.inner.regions.iter().enumerate() {
             region.zero();
-            self.written(Handle::new(index, 0), region.len());
+            self.written(Handle::fixed(index, 0), region.len());
         }
         for (pa, bytes) in pages {
             self.write(*pa, bytes).map_err(|NotRam| ForeignPage(*pa))?;
@@ -302,8 +373,18 @@ impl PhysMem {
         Ok(())
     }
 
-    fn region(&self, handle: Handle) -> Result<&Region, NotRam> {
-        self.inner.regions.get(handle.region()).ok_or(NotRam)
+    /// What `access` makes of the region that the handle is in, and its offset there.
+    #[inline]
+    fn region<R>(
+        &self,
+        handle: Handle,
+        access: impl FnOnce(&Region, u64) -> Result<R, NotRam>,
+    ) -> Result<R, NotRam> {
+        if let Some(region) = self.inner.regions.get(handle.region()) {
+            return access(region, handle.offset());
+        }
+        let (slot, offset) = handle.slot().ok_or(NotRam)?;
+        self.inner.plugged.get(slot, |region| access(region, offset)).ok_or(NotRam)?
     }
 
     fn written(&self, handle: Handle, len: u64) {

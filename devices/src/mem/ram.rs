@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use portable_atomic::AtomicU128;
 use vm_memory::{GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, MmapRegion};
 
-use super::NotRam;
+use super::{Handle, NotRam, Pa, PlugError};
 use crate::fabric::AtomicOp;
 
 /// A mapped range of physical addresses.
@@ -44,7 +44,31 @@ pub(super) fn regions_of(memory: &GuestMemoryMmap) -> Vec<Region> {
         .collect()
 }
 
+/// What a mapping must permit: `PROT_READ | PROT_WRITE` [mmap(2)].
+const READ_WRITE: i32 = 3;
+
 impl Region {
+    /// All of `mapping`, at `start`.
+    pub(super) fn of_mapping(start: u64, mapping: Arc<MmapRegion>) -> Result<Self, PlugError> {
+        // A length in memory fits 64 bits.
+        let len = mapping.size() as u64;
+        if mapping.prot() & READ_WRITE != READ_WRITE {
+            return Err(PlugError::NotWritable);
+        }
+        let fits = len.checked_sub(1).and_then(|beyond| start.checked_add(beyond)).is_some();
+        match NonNull::new(mapping.as_ptr()) {
+            Some(host) if fits && len <= Handle::MAX_PLUGGED_BYTES => {
+                Ok(Self { start, len, host, _mapping: mapping })
+            }
+            _ => Err(PlugError::Range { start: Pa(start), bytes: len }),
+        }
+    }
+
+    /// Whether they share an address.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        self.range().start() <= other.range().end() && other.range().start() <= self.range().end()
+    }
+
     pub(super) fn start(&self) -> u64 {
         self.start
     }
@@ -62,6 +86,15 @@ impl Region {
         Ok(u64::from_le(self.atomic64(offset)?.load(Ordering::Acquire)))
     }
 
+    pub(super) fn store128(&self, offset: u64, [low, high]: [u64; 2]) -> Result<(), NotRam> {
+        let place = self.place(offset, 16, 16)?.cast::<AtomicU128>();
+        let value = u128::from(low) | u128::from(high) << 64;
+        // SAFETY: as in `load128`.
+        unsafe { place.as_ref() }.store(value.to_le(), Ordering::Release);
+        Ok(())
+    }
+
+    #[inline]
     pub(super) fn load128(&self, offset: u64) -> Result<[u64; 2], NotRam> {
         let place = self.place(offset, 16, 16)?.cast::<AtomicU128>();
         // SAFETY: `place` checked bounds and alignment; the mapping lives as long as `self`, and all
@@ -86,6 +119,7 @@ impl Region {
         Ok(result.map(u64::from_le).map_err(u64::from_le))
     }
 
+    #[inline]
     pub(super) fn read(&self, offset: u64, data: &mut [u8]) -> Result<(), NotRam> {
         let place = self.place(offset, data.len() as u64, 1)?;
         // SAFETY: `place` checked that all bytes lie in the live mapping; `data` is a distinct host
@@ -96,6 +130,7 @@ impl Region {
 
     /// Naturally aligned writes of 4 and 8 bytes are single stores, so that a guest which polls a
     /// status word never sees half of it.
+    #[inline]
     pub(super) fn write(&self, offset: u64, data: &[u8]) -> Result<(), NotRam> {
         if let Ok(bytes) = <[u8; 4]>::try_from(data)
             && let Ok(word) = self.atomic32(offset)

@@ -1,0 +1,6 @@
+//! HWPTs through their ioctls.
+
+mod alloc;
+mod bitmap;
+mod dirty;
+mod invalidate;

@@ -1,0 +1,3 @@
+//! VFIO's side of iommufd.
+
+pub(crate) mod compat;

@@ -3,3 +3,8 @@
 pub mod domain;
 pub mod fuzz;
 pub mod oracle;
+
+// It belongs to the tests of iommufd, which cannot depend on this crate.
+#[path = "../../iommufd/tests/support/mod.rs"]
+#[allow(clippy::new_without_default, clippy::unwrap_used)]
+pub mod simulated;

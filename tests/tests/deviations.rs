@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-const CRATES: [&str; 5] = ["devices", "emulator", "firmware", "guests", "tests"];
+const CRATES: [&str; 6] = ["devices", "emulator", "firmware", "guests", "iommufd", "tests"];
 
 fn sources(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {

@@ -12,6 +12,7 @@ pub mod action;
 pub mod board;
 pub mod decode;
 pub mod digest;
+pub mod iommufd;
 pub mod journal;
 pub mod minimize;
 pub mod pci;
@@ -57,10 +58,11 @@ pub struct Script {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     Target { name: "vtd", run: vtd::vtd, layout: Layout::Records, script: vtd_script },
     Target { name: "decode", run: decode::decode, layout: Layout::Records, script: decode_script },
     Target { name: "pci", run: pci::pci, layout: Layout::Records, script: pci_script },
+    Target { name: "iommufd", run: iommufd::iommufd, layout: Layout::Records, script: iommufd_script },
     Target { name: "qtest", run: qtest::qtest, layout: Layout::Text, script: qtest_script },
 ];
 
@@ -106,6 +108,10 @@ fn pci_script(data: &[u8]) -> Script {
         pci::Op::Snapshot => None,
     });
     script(iommu, steps)
+}
+
+fn iommufd_script(data: &[u8]) -> Script {
+    Script { command: "reading; no command serves it".to_owned(), lines: iommufd::report(data).lines }
 }
 
 fn qtest_script(data: &[u8]) -> Script {

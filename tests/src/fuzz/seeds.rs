@@ -22,6 +22,8 @@ const fn record(kind: u8, place: u8, shape: u16, value: u64) -> Record {
 
 /// Caches off, tables of up to 48 bits.
 const CONFIG: u8 = 0x20;
+/// A process without rights, which has prepared for nesting.
+const PREPARED: u8 = 0x27;
 
 /// Bring-up with a queue, and translation on.
 const ENABLE: Record = record(7, 0x01, 0, 0);
@@ -106,6 +108,142 @@ pub fn seeds() -> Vec<Seed> {
         ("ports", &[device(54, 0, 0, 0x8000_1800), device(56, 0x40, 0, 0)]),
         ("snapshot", &[ring, device(63, 0, 0, 0), device(28, 1 << 2, 64 << 4, 0x2_0000)]),
     ];
+    // What follows the kind, the lowest bits first; 0 draws what works, of what was made last.
+    let call = |kind: u8, bits: u64| record(kind, bits as u8, (bits >> 8) as u16, bits >> 24);
+    let (check, unmap_all, nested, attach_nested) =
+        (call(62, 0), call(7, 3 << 6), call(10, 2 << 6), call(24, 2 << 6));
+    const MAP_AT: u64 = 3 << 25 | 2 << 31 | 4 << 33;
+    let map = call(5, MAP_AT);
+    let iommufd: &[(&str, &[Record])] = &[
+        ("domains", &[map, call(10, 0), check, call(22, 0), check, call(7, 0), unmap_all, check]),
+        (
+            "page-requests",
+            &[
+                call(10, 2 << 6 | 4 << 14),
+                attach_nested,
+                call(35, 0),
+                call(53, 1 << 7),
+                call(51, 0),
+                call(52, 1 << 7),
+            ],
+        ),
+        (
+            "events",
+            &[
+                nested,
+                attach_nested,
+                call(18, 1 << 9),
+                call(37, 0),
+                call(37, 0),
+                call(37, 0),
+                call(51, 1 | 1 << 11),
+            ],
+        ),
+        ("pins", &[call(29, 7 << 19), call(29, 0), check, call(28, 0), call(7, 0), unmap_all]),
+        ("reads-and-writes", &[call(57, 0x1234), call(30, 0), call(30, 1 << 9), call(30, 3 << 9), check]),
+        ("a-new-address-space", &[call(29, 0), call(1, 0), map, call(32, 0), call(29, 0), call(7, 1 << 2)]),
+        ("copies", &[call(1, 0), call(3, 1 << 2), check, call(0, 0), call(0, 1 << 2), check]),
+        ("files", &[call(56, 7), call(6, 2 << 30 | 4 << 32), check, call(54, 2 | 63 << 10), check]),
+        (
+            "dma-buf",
+            &[
+                call(42, 3),
+                call(6, 2 << 12 | 2 << 30 | 4 << 32),
+                call(22, 0),
+                call(43, 0),
+                call(22, 0),
+                unmap_all,
+            ],
+        ),
+        (
+            "dirty",
+            &[call(12, 1 << 2), call(33, 1 << 2 | 0xff << 30), call(13, 1 << 2), call(12, 1 << 2 | 1 << 6)],
+        ),
+        (
+            "pasid",
+            &[
+                call(24, 1 << 6 | 1 << 10),
+                call(38, 1 << 6 | 1 << 10 | 1 << 14),
+                call(39, 1 << 6 | 1 << 10 | 1 << 14),
+                call(41, 1 << 6 | 1 << 10 | 1 << 14),
+                call(40, 1 << 6),
+            ],
+        ),
+        ("invalidate", &[nested, call(14, 0), call(34, 0), call(14, 1 << 2), call(36, 0)]),
+        ("hardware-queue", &[call(19, 0), call(7, 0), unmap_all, call(0, 9 << 2), unmap_all]),
+        ("window", &[call(49, 0), call(0, 6 << 2), call(54, 4), call(49, 0), call(60, 0)]),
+        (
+            "container",
+            &[call(9, 0), call(45, 2 << 30), call(47, 0), call(44, 1 << 6), call(46, 0), call(46, 2)],
+        ),
+        (
+            "fork",
+            &[
+                call(59, 0),
+                call(0x45, 0),
+                call(0x40 | 20, 0),
+                call(60, 0),
+                call(0x40 | 62, 0),
+                call(0x40 | 60, 0),
+            ],
+        ),
+        ("fragments", &[call(55, 1 << 4), call(55, 5 << 4), call(5, MAP_AT | 1 << 6), check]),
+        ("memory-goes", &[map, call(54, 63 << 10), call(22, 0), call(55, 63 << 10), map, check]),
+        (
+            "reserved",
+            &[call(21, 2 << 6 | 4 << 8), call(2, 1 << 6), call(4, 3 << 6), call(21, 0), call(2, 0), map],
+        ),
+        (
+            "moved",
+            &[
+                unmap_all,
+                call(6, 2 << 30 | 4 << 32),
+                call(59, 0),
+                call(0x40 | 20, 0),
+                call(60, 0),
+                call(0x40 | 20, 0),
+            ],
+        ),
+        (
+            "checks",
+            &[
+                call(11, 0),
+                call(25, 0),
+                call(26, 1 << 20),
+                nested,
+                call(34, 0),
+                call(48, 0x81 << 2),
+                call(50, 0),
+            ],
+        ),
+        (
+            "options",
+            &[
+                call(31, 0),
+                call(44, 2 << 2),
+                call(8, 1 << 2 | 1 << 6),
+                call(8, 1 << 14),
+                call(8, 0),
+                call(8, 1 << 2),
+                call(8, 1 << 6),
+            ],
+        ),
+        (
+            "steps-fail",
+            &[call(61, 9), map, call(61, 4), call(22, 0), call(61, 14), call(10, 0), call(61, 3), unmap_all],
+        ),
+        (
+            "structures",
+            &[
+                call(0x85, 4),
+                call(0x85, 7),
+                call(0x85, 8),
+                call(0x81, 10),
+                call(0x80, 13),
+                call(0x80 | 29, 15),
+            ],
+        ),
+    ];
     let text = [
         ("memory", "writeq 0x1000 0x1122334455667788\nreadl 0x1004\nread 0x1000 16\nmemset 0x1000 8 0x5a\n"),
         ("base64", "b64write 0x3000 4 3q2+7w==\nb64read 0x3000 5\n"),
@@ -125,6 +263,11 @@ pub fn seeds() -> Vec<Seed> {
         list.iter().map(seed).collect()
     };
     let mut all = records("vtd", unit);
+    // The two processes, prepared.
+    all.extend(records("iommufd", iommufd).into_iter().map(|seed| {
+        let data = [&[PREPARED], &seed.data[1..]].concat();
+        Seed { data, ..seed }
+    }));
     all.extend(records("decode", decode));
     all.extend(records("pci", machine));
     all.extend(text.map(|(name, text)| Seed { target: "qtest", name, data: text.into() }));

@@ -334,9 +334,9 @@ impl AccessOps for Slow {
         if asked <= self.patience {
             return;
         }
-        let mine = std::mem::take(&mut *lock(&self.pinned));
         let setting = self.table.get().expect("set up");
-        mine.into_iter().for_each(|span| setting.table.unpin(span, false));
+        // Whoever asks next waits until they are gone, and does not find nothing to wait for.
+        lock(&self.pinned).drain(..).for_each(|span| setting.table.unpin(span, false));
     }
 }
 

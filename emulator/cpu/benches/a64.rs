@@ -1,0 +1,3 @@
+//! Speed of the AArch64 interpreter.
+
+fn main() {}

@@ -1,0 +1,113 @@
+//! Exception entry and return [Arm D1.3.1, D1.3.4].
+
+use super::{Exception, Vector};
+use crate::a64::core::Core;
+use crate::a64::features::Features;
+use crate::a64::regs::{El, Nzcv, PState, daif};
+use crate::a64::sysreg::sctlr;
+
+/// PSTATE as SPSR_EL1 holds it.
+pub(in crate::a64) fn spsr(pstate: &PState, nzcv: Nzcv) -> u64 {
+    let mode = match (pstate.el, pstate.sp_sel) {
+        (El::El0, _) => 0b0000,
+        (El::El1, false) => 0b0100,
+        (El::El1, true) => 0b0101,
+    };
+    let bit = |set: bool, at: u32| u32::from(set) << at;
+    let word = u32::from(nzcv.0) << 28
+        | bit(pstate.dit, 24)
+        | bit(pstate.uao, 23)
+        | bit(pstate.pan, 22)
+        | bit(pstate.ss, 21)
+        | bit(pstate.il, 20)
+        | bit(pstate.ssbs, 12)
+        | pstate.daif
+        | mode;
+    u64::from(word)
+}
+
+/// Takes an exception to EL1, with PC as its preferred return address.
+pub(in crate::a64) fn take(core: &mut Core, exception: Exception, features: &Features) {
+    let kind = match exception.vector {
+        Vector::Synchronous => 0x000,
+        Vector::Irq => 0x080,
+        Vector::Fiq => 0x100,
+        Vector::SError => 0x180,
+    };
+    let from = match (core.pstate.el, core.pstate.sp_sel) {
+        (El::El0, _) => 0x400,
+        (El::El1, true) => 0x200,
+        (El::El1, false) => 0x000,
+    };
+    if matches!(exception.vector, Vector::Synchronous | Vector::SError) {
+        core.sys.esr = u64::from(exception.syndrome);
+    }
+    if let Some(address) = exception.address {
+        core.sys.far = address;
+    }
+    core.sys.elr = core.pc;
+    core.sys.spsr = spsr(&core.pstate, core.nzcv);
+    let pan = features.pan && (core.pstate.pan || core.sys.sctlr & sctlr::SPAN == 0);
+    let pstate = PState {
+        el: El::El1,
+        sp_sel: true,
+        daif: daif::ALL,
+        ss: false,
+        il: false,
+        pan,
+        uao: false,
+        dit: core.pstate.dit,
+        ssbs: features.ssbs && core.sys.sctlr & sctlr::DSSBS != 0,
+    };
+    core.set_pstate(pstate);
+    core.pc = core.sys.vbar.wrapping_add(from + kind);
+    core.event = true;
+    core.kick();
+}
+
+/// ERET from EL1: PC and PSTATE from ELR and SPSR. An illegal return keeps the exception level and
+/// stack pointer and sets PSTATE.IL [Arm D1.4.4].
+pub(in crate::a64) fn exception_return(core: &mut Core, features: &Features) {
+    // SPSR_EL1 has no bits above 31 that matter here.
+    let spsr = core.sys.spsr as u32;
+    let bit = |at: u32| spsr >> at & 1 != 0;
+    let target = match spsr & 0x1f {
+        0b00000 => Some((El::El0, false)),
+        0b00100 => Some((El::El1, false)),
+        0b00101 => Some((El::El1, true)),
+        _ => None,
+    };
+    let (el, sp_sel) = target.unwrap_or((core.pstate.el, core.pstate.sp_sel));
+    let stepping = super::debug::step_after_return(core, el, spsr);
+    let pstate = PState {
+        el,
+        sp_sel,
+        daif: spsr & daif::ALL,
+        ss: stepping && bit(21),
+        il: target.is_none() || bit(20),
+        pan: features.pan && bit(22),
+        uao: features.uao && bit(23),
+        dit: features.dit && bit(24),
+        ssbs: features.ssbs && bit(12),
+    };
+    core.nzcv = Nzcv((spsr >> 28) as u8);
+    core.set_pstate(pstate);
+    core.pc = core.sys.elr;
+    core.event = true;
+    core.monitor = None;
+    core.kick();
+}
+
+impl Core {
+    /// Changes PSTATE, exchanging the stack pointer and what else depends on it.
+    pub(in crate::a64) fn set_pstate(&mut self, pstate: PState) {
+        let bank = |pstate: &PState| usize::from(pstate.el == El::El1 && pstate.sp_sel);
+        let (old, new) = (bank(&self.pstate), bank(&pstate));
+        if old != new {
+            self.sys.sp[old] = self.x[crate::a64::regs::SP];
+            self.x[crate::a64::regs::SP] = self.sys.sp[new];
+        }
+        self.pstate = pstate;
+        self.context_changed();
+    }
+}

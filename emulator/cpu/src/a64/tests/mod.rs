@@ -1,0 +1,4 @@
+//! Small programs, as words from an assembler.
+
+mod programs;
+pub(super) mod rig;

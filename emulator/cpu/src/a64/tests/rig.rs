@@ -1,0 +1,98 @@
+//! A machine that is nothing but RAM at 0x4000_0000.
+
+use vm_memory::{GuestAddress, GuestMemoryMmap};
+
+use crate::a64::core::Core;
+use crate::a64::{Cluster, Config, Features};
+use crate::interp::{At, Bus, BusError, CallOutcome, Conduit, Lines, Ram};
+
+/// Where RAM begins and programs are loaded.
+pub(in crate::a64) const BASE: u64 = 0x4000_0000;
+/// Bytes of RAM.
+pub(in crate::a64) const SIZE: usize = 4 << 20;
+
+/// Devices of the tests.
+#[derive(Default)]
+pub(in crate::a64) struct Board {
+    /// Every access: address, size, the value of a write.
+    pub(in crate::a64) log: Vec<(u64, u8, Option<u64>)>,
+    pub(in crate::a64) lines: Lines,
+    /// The firmware calls made.
+    pub(in crate::a64) calls: Vec<(Conduit, u64)>,
+}
+
+impl Bus for Board {
+    fn read(&mut self, _at: At, address: u64, size: u8) -> Result<u64, BusError> {
+        self.log.push((address, size, None));
+        if address >> 16 == 0x900 { Ok(0x1122_3344_5566_7788) } else { Err(BusError) }
+    }
+
+    fn write(&mut self, _at: At, address: u64, size: u8, value: u64) -> Result<(), BusError> {
+        self.log.push((address, size, Some(value)));
+        if address >> 16 == 0x900 { Ok(()) } else { Err(BusError) }
+    }
+
+    fn lines(&mut self, _at: At) -> Lines {
+        self.lines
+    }
+
+    fn serror_taken(&mut self, _at: At) {
+        self.lines.serror = None;
+    }
+
+    fn firmware_call(&mut self, _at: At, conduit: Conduit, x: &mut [u64; 18]) -> CallOutcome {
+        self.calls.push((conduit, x[0]));
+        x[0] = 0x77;
+        CallOutcome::Return
+    }
+}
+
+pub(in crate::a64) struct Rig {
+    pub(in crate::a64) cluster: Cluster,
+    pub(in crate::a64) board: Board,
+    pub(in crate::a64) ram: Ram,
+}
+
+impl Rig {
+    /// CPU 0 about to run `program` at EL1 with the MMU off and its stack at the end of RAM.
+    pub(in crate::a64) fn new(program: &[u32]) -> Self {
+        Self::with(program, Features::MAX)
+    }
+
+    pub(in crate::a64) fn with(program: &[u32], features: Features) -> Self {
+        let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(BASE), SIZE)]).unwrap();
+        let ram = Ram::new(&memory).unwrap();
+        let config = Config {
+            cpus: 2,
+            features,
+            conduit: Some(Conduit::Hvc),
+            counter_frequency: 62_500_000,
+            time_per_tick: 16,
+            quantum: 1000,
+        };
+        let mut rig = Self { cluster: Cluster::new(ram.clone(), &config), board: Board::default(), ram };
+        rig.load(BASE, program);
+        rig.cluster.start(0, BASE, 0);
+        rig.core().x[31] = BASE + SIZE as u64;
+        rig
+    }
+
+    /// Puts words at a physical address.
+    pub(in crate::a64) fn load(&mut self, at: u64, words: &[u32]) {
+        for (address, word) in (at..).step_by(4).zip(words) {
+            let frame = self.ram.frame(address).unwrap();
+            self.ram.store(frame, address % 4096, *word);
+        }
+    }
+
+    pub(in crate::a64) fn core(&mut self) -> &mut Core {
+        self.cluster.core_mut(0)
+    }
+
+    /// Runs this many more instructions.
+    pub(in crate::a64) fn run(&mut self, instructions: u64) -> &mut Self {
+        let until = self.cluster.time() + instructions;
+        self.cluster.run(&mut self.board, until);
+        self
+    }
+}

@@ -2,14 +2,19 @@
 //!
 //! Cores run in the order of their index, each for a quantum, and time is the sum of what they ran.
 //! So time never differs between two cores, and the interleaving is a function of the guest alone.
+//! A turn may end late by the rest of a block, which is at most one page of instructions. When all
+//! cores wait, time jumps to the next timer.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::core::{Activity, Core, CoreState, Env, Message, Settings};
 use super::exec::run::{Exit, run};
 use super::features::Features;
+use super::mmu::tlbi::Scope;
 use super::op::Page;
-use crate::interp::{Bus, CodePages, Conduit, Ram};
+use crate::interp::{Bus, CodePages, CodeWatch, Conduit, Ram};
 
 /// What a cluster is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +38,13 @@ pub struct Config {
 pub enum Stop {
     /// The time asked for has come.
     Time,
+    /// A firmware call asked for it ([`crate::interp::CallOutcome::Stop`]).
+    Firmware {
+        /// The CPU that made the call.
+        cpu: usize,
+    },
+    /// No CPU is on.
+    AllOff,
 }
 
 /// The CPUs of a machine.
@@ -43,6 +55,10 @@ pub struct Cluster {
     settings: Settings,
     quantum: u32,
     time: u64,
+    /// The core whose turn is next.
+    turn: usize,
+    /// The core that ran last.
+    last: usize,
     outbox: Vec<Message>,
 }
 
@@ -50,7 +66,11 @@ pub struct Cluster {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterState {
     cores: Vec<CoreState>,
+    settings: Settings,
+    quantum: u32,
     time: u64,
+    turn: usize,
+    last: usize,
 }
 
 impl Cluster {
@@ -69,6 +89,8 @@ impl Cluster {
             settings,
             quantum: config.quantum.max(1),
             time: 0,
+            turn: 0,
+            last: 0,
             outbox: Vec::new(),
         }
     }
@@ -77,39 +99,172 @@ impl Cluster {
     /// effect on one that does not exist.
     pub fn start(&mut self, cpu: usize, entry: u64, context: u64) {
         if let Some(core) = self.cores.get_mut(cpu) {
-            *core = Core::new(&self.ram, cpu, &self.settings.features);
+            core.reset(cpu, &self.settings.features);
             core.pc = entry;
             core.x[0] = context;
             core.activity = Activity::Running;
-            core.context_changed();
         }
     }
 
-    /// Instructions retired by all CPUs, plus what was skipped while all of them waited.
+    /// Is this CPU on? A CPU that waits is.
+    pub fn is_on(&self, cpu: usize) -> bool {
+        self.cores.get(cpu).is_some_and(|core| core.activity != Activity::Off)
+    }
+
+    /// What writes to RAM by devices, loaders and debuggers must be reported to.
+    pub fn code_watch(&self) -> Arc<CodeWatch> {
+        self.pages.watch()
+    }
+
+    /// Instructions retired by all CPUs, plus what was skipped while all of them waited. An
+    /// exception counts as one instruction.
     pub fn time(&self) -> u64 {
         self.time
     }
 
-    /// Runs until `until`.
+    /// The value of the system counter.
+    pub fn counter(&self) -> u64 {
+        self.settings.counter(self.time)
+    }
+
+    /// Everything but RAM, between two runs.
+    pub fn save(&self) -> ClusterState {
+        let Self { ram: _, pages: _, cores, settings, quantum, time, turn, last, outbox: _ } = self;
+        ClusterState {
+            cores: cores.iter().map(Core::save).collect(),
+            settings: settings.clone(),
+            quantum: *quantum,
+            time: *time,
+            turn: *turn,
+            last: *last,
+        }
+    }
+
+    /// Continues from a saved state, over the RAM this cluster has.
+    pub fn restore(&mut self, state: ClusterState) {
+        let ClusterState { cores, settings, quantum, time, turn, last } = state;
+        self.settings = settings;
+        self.quantum = quantum.max(1);
+        self.time = time;
+        self.turn = turn;
+        self.last = last;
+        self.outbox.clear();
+        self.pages.clear();
+        let features = self.settings.features;
+        self.cores = cores
+            .into_iter()
+            .enumerate()
+            .map(|(index, state)| {
+                let mut core = Core::new(&self.ram, index, &features);
+                core.restore(state, &features);
+                core
+            })
+            .collect();
+    }
+
+    /// Runs until `until`, which may be passed by the rest of a block.
     pub fn run(&mut self, bus: &mut dyn Bus, until: u64) -> Stop {
         while self.time < until {
-            for cpu in 0..self.cores.len() {
-                let slice = u64::from(self.quantum).min(until.saturating_sub(self.time));
-                self.turn(bus, cpu, slice as i64);
+            if self.cores.iter().all(|core| core.activity == Activity::Off) {
+                return Stop::AllOff;
+            }
+            if !self.round(bus, until) {
+                // Everybody waits.
+                let next = self.cores.iter().filter_map(|core| self.wakes(core)).min();
+                self.time = next.unwrap_or(until).clamp(self.time, until);
+                for cpu in 0..self.cores.len() {
+                    self.look(bus, cpu);
+                }
+            }
+            if let Some(cpu) = self.cores.iter_mut().position(|core| std::mem::take(&mut core.stopped)) {
+                return Stop::Firmware { cpu };
             }
         }
         Stop::Time
     }
 
-    #[cfg(test)]
-    pub(in crate::a64) fn core_mut(&mut self, cpu: usize) -> &mut Core {
-        &mut self.cores[cpu]
+    /// Runs one instruction, or exception entry, of one CPU, and no other CPU meanwhile. Returns
+    /// false where that CPU is off or waits.
+    pub fn step(&mut self, bus: &mut dyn Bus, cpu: usize) -> bool {
+        if cpu >= self.cores.len() {
+            return false;
+        }
+        self.look(bus, cpu);
+        self.slice::<true>(bus, cpu, self.time + 1)
     }
 
-    fn turn(&mut self, bus: &mut dyn Bus, cpu: usize, slice: i64) {
+    /// Gives each core its turn, up to one that stops the run. False if nobody ran.
+    fn round(&mut self, bus: &mut dyn Bus, until: u64) -> bool {
+        let mut ran = false;
+        while self.turn < self.cores.len() {
+            if self.time >= until {
+                return true;
+            }
+            let cpu = self.turn;
+            self.look(bus, cpu);
+            let end = self.time.saturating_add(u64::from(self.quantum)).min(until);
+            ran |= self.slice::<false>(bus, cpu, end);
+            if self.time >= end || self.cores[cpu].activity != Activity::Running || self.cores[cpu].yielded {
+                self.cores[cpu].yielded = false;
+                self.turn += 1;
+            }
+            if self.cores[cpu].stopped {
+                return true;
+            }
+        }
+        self.turn = 0;
+        ran
+    }
+
+    /// When a waiting core wakes by itself.
+    fn wakes(&self, core: &Core) -> Option<u64> {
+        if core.activity == Activity::Off {
+            return None;
+        }
+        let timer = core.timer_deadline(&self.settings, self.time);
+        let stream = core.stream_due.filter(|_| core.activity == Activity::WaitEvent);
+        timer.into_iter().chain(stream).min()
+    }
+
+    /// Looks at a core's timers and interrupt lines, and wakes it if it waits for what has come.
+    fn look(&mut self, bus: &mut dyn Bus, cpu: usize) {
+        self.pages.drain();
         let core = &mut self.cores[cpu];
-        core.grant(self.time, slice);
-        while core.activity == Activity::Running {
+        if core.activity == Activity::Off {
+            return;
+        }
+        core.grant(self.time, 0);
+        let mut env = Env {
+            bus: &mut *bus,
+            ram: &self.ram,
+            pages: &self.pages,
+            outbox: &mut self.outbox,
+            cpu,
+            settings: &self.settings,
+        };
+        core.update_timers(&mut env);
+        core.poll_lines(&mut env);
+        core.poll_stream();
+        core.wake();
+    }
+
+    /// Runs one core until `end`, or until it waits. False if it does not run at all.
+    fn slice<const EXACT: bool>(&mut self, bus: &mut dyn Bus, cpu: usize, end: u64) -> bool {
+        if self.cores[cpu].activity != Activity::Running {
+            return false;
+        }
+        if self.last != cpu {
+            // Others ran: what they stored ended this core's reservation.
+            let core = &mut self.cores[cpu];
+            core.event |= core.monitor.take().is_some();
+            self.last = cpu;
+        }
+        while self.time < end && self.cores[cpu].activity == Activity::Running && !self.cores[cpu].yielded {
+            let core = &mut self.cores[cpu];
+            let limit =
+                core.timer_deadline(&self.settings, self.time).unwrap_or(end).clamp(self.time + 1, end);
+            // A slice is no longer than a quantum.
+            core.grant(self.time, (limit - self.time) as i64);
             let mut env = Env {
                 bus: &mut *bus,
                 ram: &self.ram,
@@ -118,11 +273,73 @@ impl Cluster {
                 cpu,
                 settings: &self.settings,
             };
-            match run::<false>(core, &mut env) {
-                Exit::Time => break,
-                Exit::CacheFull => self.pages.clear(),
+            let exit = if EXACT || core.needs_care() {
+                run::<true>(core, &mut env)
+            } else {
+                run::<false>(core, &mut env)
+            };
+            core.update_timers(&mut env);
+            self.time = core.now();
+            self.pages.drain();
+            if exit == Exit::CacheFull {
+                self.pages.clear();
+                self.cores.iter_mut().for_each(|core| core.mmu.forget_recent());
+            }
+            self.deliver(cpu);
+            if self.cores[cpu].stopped {
+                break;
             }
         }
-        self.time = core.now();
+        true
+    }
+
+    /// Tells the other cores what a core had to say.
+    fn deliver(&mut self, from: usize) {
+        for message in std::mem::take(&mut self.outbox) {
+            if let Message::Start { cpu, entry, context } = message {
+                self.start(cpu, entry, context);
+                continue;
+            }
+            for (_, core) in self.cores.iter_mut().enumerate().filter(|(cpu, _)| *cpu != from) {
+                match message {
+                    Message::Tlbi(scope) => core.mmu.invalidate(scope),
+                    Message::Event => core.event = true,
+                    Message::Guard(frame) => core.mmu.data.guard(frame),
+                    Message::Start { .. } => {}
+                }
+            }
+        }
+    }
+
+    pub(in crate::a64) fn core(&self, cpu: usize) -> Option<&Core> {
+        self.cores.get(cpu)
+    }
+
+    pub(in crate::a64) fn core_of(&mut self, cpu: usize) -> Option<&mut Core> {
+        self.cores.get_mut(cpu)
+    }
+
+    pub(in crate::a64) fn features(&self) -> Features {
+        self.settings.features
+    }
+
+    pub(in crate::a64) fn ram(&self) -> &Ram {
+        &self.ram
+    }
+}
+
+/// Messages that are kept apart; more TLB maintenance than this becomes "everything".
+const KEPT: usize = 64;
+
+impl Env<'_> {
+    /// Tells all other cores, before they run next.
+    pub(in crate::a64) fn tell(&mut self, message: Message) {
+        let message = match message {
+            Message::Tlbi(_) if self.outbox.len() >= KEPT => Message::Tlbi(Scope::All),
+            message => message,
+        };
+        if self.outbox.last() != Some(&message) {
+            self.outbox.push(message);
+        }
     }
 }

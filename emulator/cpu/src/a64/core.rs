@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::exception::Exception;
+use super::exception::{Exception, Vector};
 use super::features::Features;
 use super::mmu::Mmu;
 use super::op::Page;
-use super::regs::{Nzcv, PState, Slots, ZR};
+use super::regs::{Nzcv, PState, Slots, ZR, daif};
 use super::sysreg::SysRegs;
-use crate::interp::{At, Bus, CodePages, Conduit, Lines, Ram};
+use crate::interp::{At, Bus, CodePages, Conduit, Frame, Lines, Ram};
 
 /// A token: an exception has been recorded in [`Core::pending`] and is to be taken next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +39,14 @@ pub(in crate::a64) struct Settings {
 }
 
 /// What a core tells all others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::a64) enum Message {
     /// TLB maintenance, inner shareable.
     Tlbi(super::mmu::tlbi::Scope),
     /// SEV.
     Event,
     /// A page now holds decoded code.
-    Guard(u64),
+    Guard(Frame),
     /// A firmware call starts core `cpu`.
     Start { cpu: usize, entry: u64, context: u64 },
 }
@@ -70,6 +70,8 @@ pub(in crate::a64) struct Monitor {
     pub(in crate::a64) pa: u64,
     /// Bytes.
     pub(in crate::a64) size: u64,
+    /// What was read, element by element. A device that writes here changes it.
+    pub(in crate::a64) value: (u64, u64),
 }
 
 /// One CPU.
@@ -89,6 +91,8 @@ pub(in crate::a64) struct Core {
     pub(in crate::a64) event: bool,
     pub(in crate::a64) activity: Activity,
     pub(in crate::a64) lines: Lines,
+    /// When the event stream ends the current WFE.
+    pub(in crate::a64) stream_due: Option<u64>,
 
     /// Taken next, by [`super::exception::take`].
     pub(in crate::a64) pending: Option<Exception>,
@@ -103,6 +107,14 @@ pub(in crate::a64) struct Core {
     deadline: u64,
     /// Interrupts and the like are to be looked at.
     pub(in crate::a64) attention: bool,
+    /// A timer was changed: the time granted may be too long.
+    pub(in crate::a64) reschedule: bool,
+    /// YIELD: the turn is over.
+    pub(in crate::a64) yielded: bool,
+    /// A firmware call ends the run.
+    pub(in crate::a64) stopped: bool,
+    /// The last instruction was stepped; EX of its syndrome.
+    pub(in crate::a64) stepped: Option<u32>,
 }
 
 /// A core as it is saved: everything architectural, nothing cached.
@@ -120,6 +132,8 @@ pub struct CoreState {
     event: bool,
     activity: Activity,
     lines: Lines,
+    stepped: Option<u32>,
+    stream_due: Option<u64>,
 }
 
 impl Core {
@@ -138,6 +152,7 @@ impl Core {
             event: false,
             activity: Activity::Off,
             lines: Lines::default(),
+            stream_due: None,
             pending: None,
             mmu: Mmu::new(ram),
             fp_enabled: false,
@@ -145,7 +160,31 @@ impl Core {
             stash: 0,
             deadline: 0,
             attention: true,
+            reschedule: false,
+            yielded: false,
+            stopped: false,
+            stepped: None,
         }
+    }
+
+    /// A reset of a core that keeps its caches' memory.
+    pub(in crate::a64) fn reset(&mut self, index: usize, features: &Features) {
+        self.x = Slots::new();
+        self.v = [0; 32];
+        self.nzcv = Nzcv::default();
+        self.pc = 0;
+        self.pstate = PState::RESET;
+        self.fpcr = 0;
+        self.fpsr = 0;
+        self.sys = SysRegs::reset(index, features);
+        self.monitor = None;
+        self.event = false;
+        self.activity = Activity::Off;
+        self.pending = None;
+        self.stepped = None;
+        self.context_changed();
+        self.mmu.reconfigure(&self.sys, features);
+        self.mmu.flush();
     }
 
     pub(in crate::a64) fn save(&self) -> CoreState {
@@ -162,8 +201,13 @@ impl Core {
             event,
             activity,
             lines,
+            stepped,
+            stream_due,
             // Empty between runs.
             pending: _,
+            reschedule: _,
+            yielded: _,
+            stopped: _,
             left: _,
             stash: _,
             deadline: _,
@@ -185,11 +229,28 @@ impl Core {
             event: *event,
             activity: *activity,
             lines: *lines,
+            stepped: *stepped,
+            stream_due: *stream_due,
         }
     }
 
-    pub(in crate::a64) fn restore(&mut self, state: CoreState) {
-        let CoreState { x, v, nzcv, pc, pstate, fpcr, fpsr, sys, monitor, event, activity, lines } = state;
+    pub(in crate::a64) fn restore(&mut self, state: CoreState, features: &Features) {
+        let CoreState {
+            x,
+            v,
+            nzcv,
+            pc,
+            pstate,
+            fpcr,
+            fpsr,
+            sys,
+            monitor,
+            event,
+            activity,
+            lines,
+            stepped,
+            stream_due,
+        } = state;
         self.x.set_named(x);
         self.v = v;
         self.nzcv = Nzcv(nzcv.0 & 15);
@@ -202,9 +263,12 @@ impl Core {
         self.event = event;
         self.activity = activity;
         self.lines = lines;
+        self.stepped = stepped;
+        self.stream_due = stream_due;
         self.pending = None;
         self.attention = true;
         self.context_changed();
+        self.mmu.reconfigure(&self.sys, features);
         self.mmu.flush();
     }
 
@@ -234,6 +298,7 @@ impl Core {
         self.left = left;
         self.stash = 0;
         self.deadline = now.wrapping_add_signed(left);
+        self.kick();
     }
 
     /// The current time.
@@ -246,6 +311,67 @@ impl Core {
         self.attention = true;
         self.stash += self.left;
         self.left = 0;
+    }
+
+    /// Kicks where the debug mask changed, which may end or begin a step.
+    pub(in crate::a64) fn kick_for_debug(&mut self, masks: u32) {
+        if masks & daif::D != 0 {
+            self.kick();
+        }
+    }
+
+    /// Follows a change of a debug register: watchpoints are folded into the data TLB.
+    pub(in crate::a64) fn debug_changed(&mut self) {
+        self.mmu.data.flush();
+        self.kick();
+    }
+
+    /// An interrupt that is pending, masked or not: what ends WFI.
+    pub(in crate::a64) fn interrupt_pending(&self) -> bool {
+        self.lines.irq || self.lines.fiq || self.lines.serror.is_some()
+    }
+
+    /// The interrupt to take next: pending and not masked.
+    pub(in crate::a64) fn due_interrupt(&self) -> Option<Exception> {
+        let masked = |bit: u32| self.pstate.daif & bit != 0;
+        if let Some(iss) = self.lines.serror.filter(|_| !masked(daif::A)) {
+            return Some(Exception::serror(iss));
+        }
+        if self.lines.fiq && !masked(daif::F) {
+            return Some(Exception::interrupt(Vector::Fiq));
+        }
+        (self.lines.irq && !masked(daif::I)).then_some(Exception::interrupt(Vector::Irq))
+    }
+
+    /// Must the loop be left for something else than time?
+    pub(in crate::a64) fn must_stop(&mut self) -> bool {
+        let reschedule = std::mem::take(&mut self.reschedule);
+        reschedule || self.activity != Activity::Running || self.yielded || self.stopped
+    }
+
+    /// Must instructions be looked at one by one?
+    pub(in crate::a64) fn needs_care(&self) -> bool {
+        super::exception::debug::needs_care(self)
+    }
+
+    /// Sets the event register where the event stream has come to its next event.
+    pub(in crate::a64) fn poll_stream(&mut self) {
+        if self.activity == Activity::WaitEvent {
+            let now = self.now();
+            self.event |= self.stream_due.is_some_and(|due| due <= now);
+        }
+    }
+
+    /// Ends a wait for what has come.
+    pub(in crate::a64) fn wake(&mut self) {
+        match self.activity {
+            Activity::WaitInterrupt if self.interrupt_pending() => self.activity = Activity::Running,
+            Activity::WaitEvent if self.event || self.due_interrupt().is_some() => {
+                self.event = false;
+                self.activity = Activity::Running;
+            }
+            _ => {}
+        }
     }
 
     /// Undoes the kicks' effect on the budget.
@@ -268,7 +394,7 @@ impl Core {
 
     /// Recomputes what depends on PSTATE.EL, PAN and the control registers.
     pub(in crate::a64) fn context_changed(&mut self) {
-        self.mmu.update(&self.sys, &self.pstate);
+        self.mmu.select(&self.pstate);
         self.fp_enabled = super::exec::fp_enabled(self);
     }
 }

@@ -14,6 +14,7 @@
 //! | `sysreg` | system registers; the ID registers are computed from `features` |
 //! | `mmu` | VMSAv8-64 stage 1: walk, permissions, faults, TLB maintenance, AT |
 //! | `exception` | syndromes, entry and return, debug exceptions |
+//! | `view` | registers for debuggers |
 //!
 //! # How an instruction runs
 //! `run` looks the page of PC up (instruction TLB, then [`crate::interp::CodePages`]), and steps
@@ -53,8 +54,10 @@ mod simd;
 mod sysreg;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use cluster::{Cluster, ClusterState, Config, Stop};
 pub use core::CoreState;
 pub use features::Features;
 pub use regs::{El, Nzcv, PState, daif};
+pub use view::Registers;

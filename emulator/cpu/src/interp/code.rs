@@ -31,6 +31,11 @@ pub trait CodePage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageId(u32);
 
+impl PageId {
+    /// The number of no page.
+    pub const NONE: Self = Self(u32::MAX);
+}
+
 /// The decoded pages of one machine, shared by its CPUs.
 pub struct CodePages<P> {
     /// By frame: number of the page plus one, or 0.

@@ -206,7 +206,14 @@ impl Ram {
     /// Loads an aligned 64-bit word by physical address, as a table walk does. `None` where there is
     /// no RAM.
     pub fn load64(&self, pa: u64) -> Option<u64> {
-        Some(self.load(self.frame(pa)?, pa % PAGE_SIZE & !7))
+        Some(self.load(self.frame(pa)?, (pa % PAGE_SIZE) & !7))
+    }
+
+    /// Stores an aligned 64-bit word by physical address. Ignored where there is no RAM.
+    pub fn store64(&self, pa: u64, value: u64) {
+        if let Some(frame) = self.frame(pa) {
+            self.store(frame, (pa % PAGE_SIZE) & !7, value);
+        }
     }
 }
 

@@ -42,12 +42,12 @@ fn instruction(word: u32, features: &Features) -> Option<Op> {
         return None;
     }
     match bits(word, 15, 12) {
-        0b0010 if op1 == 3 => Some(match crm << 3 | op2 {
-            0b0000_001 => plain(Form::Yield),
-            0b0000_010 => plain(Form::Wfe),
-            0b0000_011 => plain(Form::Wfi),
-            0b0000_100 => plain(Form::Sev),
-            0b0000_101 => plain(Form::Sevl),
+        0b0010 if op1 == 3 => Some(match (crm, op2) {
+            (0, 1) => plain(Form::Yield),
+            (0, 2) => plain(Form::Wfe),
+            (0, 3) => plain(Form::Wfi),
+            (0, 4) => plain(Form::Sev),
+            (0, 5) => plain(Form::Sevl),
             // The rest of the hint space does nothing where its feature is absent.
             _ => Op::new(Kind::Nop),
         }),

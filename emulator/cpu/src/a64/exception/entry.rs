@@ -65,30 +65,40 @@ pub(in crate::a64) fn take(core: &mut Core, exception: Exception, features: &Fea
     core.kick();
 }
 
-/// ERET from EL1: PC and PSTATE from ELR and SPSR. An illegal return keeps the exception level and
-/// stack pointer and sets PSTATE.IL [Arm D1.4.4].
-pub(in crate::a64) fn exception_return(core: &mut Core, features: &Features) {
-    // SPSR_EL1 has no bits above 31 that matter here.
-    let spsr = core.sys.spsr as u32;
+/// The PSTATE that an SPSR value describes; `None` where no exception level and stack pointer of
+/// this CPU is named.
+pub(in crate::a64) fn pstate_of(spsr: u32, features: &Features) -> Option<PState> {
     let bit = |at: u32| spsr >> at & 1 != 0;
-    let target = match spsr & 0x1f {
-        0b00000 => Some((El::El0, false)),
-        0b00100 => Some((El::El1, false)),
-        0b00101 => Some((El::El1, true)),
-        _ => None,
+    let (el, sp_sel) = match spsr & 0x1f {
+        0b00000 => (El::El0, false),
+        0b00100 => (El::El1, false),
+        0b00101 => (El::El1, true),
+        _ => return None,
     };
-    let (el, sp_sel) = target.unwrap_or((core.pstate.el, core.pstate.sp_sel));
-    let stepping = super::debug::step_after_return(core, el, spsr);
-    let pstate = PState {
+    Some(PState {
         el,
         sp_sel,
         daif: spsr & daif::ALL,
-        ss: stepping && bit(21),
-        il: target.is_none() || bit(20),
+        ss: bit(21),
+        il: bit(20),
         pan: features.pan && bit(22),
         uao: features.uao && bit(23),
         dit: features.dit && bit(24),
         ssbs: features.ssbs && bit(12),
+    })
+}
+
+/// ERET from EL1: PC and PSTATE from ELR and SPSR. An illegal return keeps exception level, stack
+/// pointer and the fields that came with extensions, and sets PSTATE.IL [Arm D1.4.4].
+pub(in crate::a64) fn exception_return(core: &mut Core, features: &Features) {
+    // SPSR_EL1 has no bits above 31 that matter here.
+    let spsr = core.sys.spsr as u32;
+    let pstate = match pstate_of(spsr, features) {
+        Some(pstate) => {
+            let ss = pstate.ss && super::debug::step_after_return(core, pstate.el, spsr);
+            PState { ss, ..pstate }
+        }
+        None => PState { daif: spsr & daif::ALL, il: true, ss: false, ..core.pstate },
     };
     core.nzcv = Nzcv((spsr >> 28) as u8);
     core.set_pstate(pstate);

@@ -4,7 +4,7 @@ pub(in crate::a64) mod debug;
 mod entry;
 pub(in crate::a64) mod syndrome;
 
-pub(in crate::a64) use entry::{exception_return, take};
+pub(in crate::a64) use entry::{exception_return, pstate_of, spsr, take};
 
 /// Where in the vector table an exception enters [Arm D1.3.1].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,17 @@ pub(in crate::a64) struct Exception {
 }
 
 impl Exception {
+    /// An IRQ or FIQ.
+    pub(in crate::a64) const fn interrupt(vector: Vector) -> Self {
+        Self { vector, syndrome: 0, address: None }
+    }
+
+    /// An SError with its 25-bit syndrome.
+    pub(in crate::a64) const fn serror(iss: u32) -> Self {
+        let syndrome = syndrome::syndrome(syndrome::class::SERROR, iss & 0x1ff_ffff);
+        Self { vector: Vector::SError, syndrome, address: None }
+    }
+
     /// A synchronous exception that does not write FAR.
     pub(in crate::a64) const fn synchronous(syndrome: u32) -> Self {
         Self { vector: Vector::Synchronous, syndrome, address: None }

@@ -171,7 +171,7 @@ pub(in crate::a64) fn cls32(value: u64) -> u64 {
 
 pub(in crate::a64) fn flags(core: &mut Core, op: Op) {
     let old = core.nzcv;
-    let (n, z, c, v) = (old.0 & 8 != 0, old.0 & 4 != 0, old.0 & 2 != 0, old.0 & 1 != 0);
+    let (z, c, v) = (old.0 & 4 != 0, old.0 & 2 != 0, old.0 & 1 != 0);
     let value = core.x[op.rn];
     core.nzcv = match FlagOp::of(op.form) {
         FlagOp::Cfinv => Nzcv(old.0 ^ 2),

@@ -1,9 +1,10 @@
 //! Loads and stores that are not in the loop: writeback, exclusives, ordered accesses, atomics,
 //! vector registers.
 
-use crate::a64::core::{Core, Env, Monitor, Raised};
+use crate::a64::core::{Core, Env, Raised};
 use crate::a64::exception::{Exception, syndrome};
 use crate::a64::mmu::bank;
+use crate::a64::mmu::walk::{Fault, status};
 use crate::a64::op::{Indexing, Op, forms};
 use crate::a64::regs::{El, SP};
 use crate::interp::Scalar;
@@ -64,6 +65,17 @@ forms! {
     }
 }
 
+impl Width {
+    fn bytes(self) -> u64 {
+        match self {
+            Self::B | Self::SbX | Self::SbW => 1,
+            Self::H | Self::ShX | Self::ShW => 2,
+            Self::W | Self::Sw => 4,
+            Self::X => 8,
+        }
+    }
+}
+
 impl Core {
     /// Loads with the rights of the current exception level.
     #[inline]
@@ -90,6 +102,12 @@ impl Core {
 
     /// Loads 16 bytes.
     pub(in crate::a64) fn load128(&mut self, env: &mut Env<'_>, va: u64) -> Result<u128, Raised> {
+        if va.is_multiple_of(16)
+            && let Some((low, high)) = self.mmu.data.load_pair::<u64>(va)
+        {
+            return Ok(u128::from(low) | u128::from(high) << 64);
+        }
+        self.check_aligned128(env, va, false)?;
         let low: u64 = self.load(env, va)?;
         let high: u64 = self.load(env, va.wrapping_add(8))?;
         Ok(u128::from(low) | u128::from(high) << 64)
@@ -98,8 +116,13 @@ impl Core {
     /// Stores 16 bytes.
     pub(in crate::a64) fn store128(&mut self, env: &mut Env<'_>, va: u64, value: u128) -> Result<(), Raised> {
         // Both halves are stored.
-        self.store(env, va, value as u64)?;
-        self.store(env, va.wrapping_add(8), (value >> 64) as u64)
+        let (low, high) = (value as u64, (value >> 64) as u64);
+        if va.is_multiple_of(16) && self.mmu.data.store_pair(va, (low, high)) {
+            return Ok(());
+        }
+        self.check_aligned128(env, va, true)?;
+        self.store(env, va, low)?;
+        self.store(env, va.wrapping_add(8), high)
     }
 
     /// The base register's value.
@@ -158,6 +181,47 @@ impl Core {
         })
     }
 
+    /// Loads a vector register's 1 << `size` bytes, zero-extended.
+    fn load_vector(&mut self, env: &mut Env<'_>, va: u64, size: u8) -> Result<u128, Raised> {
+        Ok(match size {
+            0 => self.load::<u8>(env, va)?.into(),
+            1 => self.load::<u16>(env, va)?.into(),
+            2 => self.load::<u32>(env, va)?.into(),
+            3 => self.load::<u64>(env, va)?.into(),
+            _ => self.load128(env, va)?,
+        })
+    }
+
+    fn store_vector(&mut self, env: &mut Env<'_>, va: u64, size: u8, value: u128) -> Result<(), Raised> {
+        // The low half holds every size but the largest.
+        let low = value as u64;
+        match size {
+            0 => self.store(env, va, u8::narrow(low)),
+            1 => self.store(env, va, u16::narrow(low)),
+            2 => self.store(env, va, u32::narrow(low)),
+            3 => self.store(env, va, low),
+            _ => self.store128(env, va, value),
+        }
+    }
+
+    /// Zeroes the aligned block of `bytes` that holds `va`, as DC ZVA.
+    pub(in crate::a64) fn zero_block(
+        &mut self,
+        env: &mut Env<'_>,
+        va: u64,
+        bytes: u64,
+    ) -> Result<(), Raised> {
+        let bank = self.mmu.data.bank();
+        if self.data_mapping(env, va, bank, true, 0)?.device {
+            return Err(self.data_abort(va, Fault(status::ALIGNMENT), true, 0));
+        }
+        let first = va & !(bytes - 1);
+        for at in (first..=first | (bytes - 1)).step_by(8) {
+            self.store(env, at, 0u64)?;
+        }
+        Ok(())
+    }
+
     /// Access with the rights of EL0, unless UAO says otherwise [Arm D8.4.1.6].
     fn unprivileged<R>(&mut self, access: impl FnOnce(&mut Self) -> Result<R, Raised>) -> Result<R, Raised> {
         let current = self.mmu.data.bank();
@@ -199,12 +263,71 @@ pub(in crate::a64) fn execute(core: &mut Core, env: &mut Env<'_>, op: Op) -> Res
             let address = core.pc.wrapping_add(op.imm);
             core.x[op.rd] = core.load_width(env, address, width)?;
         }
-        form => return super::memory::rest(core, env, op, form),
+        Form::LoadOrdered => {
+            let address = core.base(op.rn)?.wrapping_add(op.imm);
+            core.check_aligned(address, width.bytes(), false)?;
+            core.x[op.rd] = core.load_width(env, address, width)?;
+        }
+        Form::StoreOrdered => {
+            let address = core.base(op.rn)?.wrapping_add(op.imm);
+            core.check_aligned(address, width.bytes(), true)?;
+            let value = core.x[op.rd];
+            core.store_width(env, address, width, value)?;
+        }
+        form if form as u16 >= Form::LoadVector as u16 => return vector(core, env, op, form),
+        form => return super::atomic::execute(core, env, op, form),
     }
     Ok(())
 }
 
-fn rest(core: &mut Core, _env: &mut Env<'_>, _op: Op, _form: Form) -> Result<(), Raised> {
-    let _ = Monitor { pa: 0, size: 0 };
-    Err(core.raise(Exception::synchronous(syndrome::UNDEFINED)))
+/// Loads and stores of vector registers.
+fn vector(core: &mut Core, env: &mut Env<'_>, op: Op, form: Form) -> Result<(), Raised> {
+    if !core.fp_enabled {
+        return Err(core.raise(Exception::synchronous(syndrome::FP_DISABLED)));
+    }
+    let (first, second) = (usize::from(op.rd & 31), usize::from(op.rm & 31));
+    let size = op.a;
+    let other = |address: u64| address.wrapping_add(1 << (size & 7));
+    match form {
+        Form::LoadVector => {
+            let (address, moved) = core.indexed(op)?;
+            core.v[first] = core.load_vector(env, address, size)?;
+            core.x[op.rn] = moved;
+        }
+        Form::StoreVector => {
+            let (address, moved) = core.indexed(op)?;
+            core.store_vector(env, address, size, core.v[first])?;
+            core.x[op.rn] = moved;
+        }
+        Form::LoadVectorPair => {
+            let (address, moved) = core.indexed(op)?;
+            let values =
+                [core.load_vector(env, address, size)?, core.load_vector(env, other(address), size)?];
+            [core.v[first], core.v[second]] = values;
+            core.x[op.rn] = moved;
+        }
+        Form::StoreVectorPair => {
+            let (address, moved) = core.indexed(op)?;
+            core.store_vector(env, address, size, core.v[first])?;
+            core.store_vector(env, other(address), size, core.v[second])?;
+            core.x[op.rn] = moved;
+        }
+        Form::LoadVectorLiteral => {
+            let address = core.pc.wrapping_add(op.imm);
+            core.v[first] = core.load_vector(env, address, size)?;
+        }
+        _ => {
+            let back = u32::from(op.a & 63);
+            let index = ((core.x[op.rm] << back) as i64 >> back) as u64 & op.imm;
+            let address = core.base(op.rn)?.wrapping_add(index << (op.b & 7));
+            // The size is in the high byte.
+            let size = (op.form >> 8) as u8;
+            if form == Form::LoadVectorRegister {
+                core.v[first] = core.load_vector(env, address, size)?;
+            } else {
+                core.store_vector(env, address, size, core.v[first])?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Execution.
 
 pub(in crate::a64) mod arith;
+mod atomic;
 pub(in crate::a64) mod memory;
 pub(in crate::a64) mod run;
 pub(in crate::a64) mod system;

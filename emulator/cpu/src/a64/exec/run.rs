@@ -4,7 +4,7 @@ use super::arith::{self, adds32, adds64, logic32, logic64, subs32, subs64};
 use super::{memory, system};
 use crate::a64::core::{Core, Env, Raised};
 use crate::a64::decode::decode;
-use crate::a64::exception::{self, Exception, syndrome};
+use crate::a64::exception::{self, Exception, debug, syndrome};
 use crate::a64::op::{Indexing, Kind, Page};
 use crate::a64::regs::El;
 use crate::a64::{fp, simd};
@@ -12,8 +12,10 @@ use crate::a64::{fp, simd};
 /// Why the loop was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::a64) enum Exit {
-    /// The time granted is used up.
+    /// The time granted is used up, or the core waits.
     Time,
+    /// Instructions must be looked at one by one.
+    Care,
     /// The cache of decoded pages is full and must be emptied.
     CacheFull,
 }
@@ -26,19 +28,45 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
     let pages = env.pages;
     let features = env.settings.features;
     'page: loop {
+        // What an instruction raised is taken here, for one unit of time.
+        if let Some(exception) = core.pending.take() {
+            core.left -= 1;
+            if core.stepped.take().is_some() {
+                // The instruction stepped did not complete: it is still to be stepped.
+                core.pstate.ss = true;
+            }
+            exception::take(core, exception, &features);
+            continue 'page;
+        }
         if core.left <= 0 {
             core.unstash();
-            if core.attention {
-                core.attention = false;
+            if std::mem::take(&mut core.attention) {
+                if core.must_stop() {
+                    return Exit::Time;
+                }
+                if !CAREFUL && core.needs_care() {
+                    return Exit::Care;
+                }
+                if let Some(exception) = core.due_interrupt() {
+                    if exception.vector == exception::Vector::SError {
+                        let at = core.at(env);
+                        env.bus.serror_taken(at);
+                        core.poll_lines(env);
+                    }
+                    core.left -= 1;
+                    exception::take(core, exception, &features);
+                    continue 'page;
+                }
+                if core.pstate.il {
+                    core.raise(Exception::synchronous(syndrome::ILLEGAL_STATE));
+                    continue 'page;
+                }
             }
             if core.left <= 0 {
                 return Exit::Time;
             }
         }
-        // What an instruction raised is taken here, one unit of time each.
-        if let Some(exception) = core.pending.take() {
-            core.left -= 1;
-            exception::take(core, exception, &features);
+        if CAREFUL && debug::step_due(core).is_err() {
             continue 'page;
         }
         let page: &Page = match core.fetch(env) {
@@ -49,15 +77,24 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
             Ok(None) => return Exit::CacheFull,
             Err(Raised { .. }) => continue 'page,
         };
+        if CAREFUL && debug::before_instruction(core).is_err() {
+            continue 'page;
+        }
         let base = core.pc & !0xfff;
         let mut idx = (core.pc >> 2) as usize % Page::OPS;
         let mut start = idx;
 
-        /// Brings PC and the budget up to the current instruction.
-        macro_rules! sync {
+        /// Brings PC and the budget up to the current instruction, to leave it there.
+        macro_rules! leave {
             () => {{
                 core.pc = base.wrapping_add(idx as u64 * 4);
                 core.left -= (idx - start) as i64;
+            }};
+        }
+        /// The same, to go on.
+        macro_rules! sync {
+            () => {{
+                leave!();
                 start = idx;
             }};
         }
@@ -206,7 +243,7 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
         }
         macro_rules! undefined {
             () => {{
-                sync!();
+                leave!();
                 core.raise(Exception::synchronous(syndrome::UNDEFINED));
                 continue 'page;
             }};
@@ -214,7 +251,7 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
         macro_rules! fp_access {
             () => {{
                 if !core.fp_enabled {
-                    sync!();
+                    leave!();
                     core.raise(Exception::synchronous(syndrome::FP_DISABLED));
                     continue 'page;
                 }
@@ -231,7 +268,7 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                     continue;
                 }
                 Kind::PageEnd => {
-                    sync!();
+                    leave!();
                     continue 'page;
                 }
                 Kind::Undefined => undefined!(),
@@ -324,7 +361,7 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                     jump_to!(n.wrapping_sub(base));
                 }
                 Kind::System => {
-                    sync!();
+                    leave!();
                     core.left -= 1;
                     attempt!(system::execute(core, env, op));
                     continue 'page;
@@ -519,7 +556,7 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                     let product = i128::from(n as i64) * i128::from(m as i64);
                     set!(op, (product >> 64) as u64);
                 }
-                Kind::Umulh => set!(op, (u128::from(n) * u128::from(m) >> 64) as u64),
+                Kind::Umulh => set!(op, ((u128::from(n) * u128::from(m)) >> 64) as u64),
                 Kind::Rbit64 => set!(op, n.reverse_bits()),
                 Kind::Rbit32 => set!(op, u64::from((n as u32).reverse_bits())),
                 Kind::Rev16 => set!(op, arith::rev16(n)),

@@ -86,7 +86,7 @@ impl Rig {
     }
 
     pub(in crate::a64) fn core(&mut self) -> &mut Core {
-        self.cluster.core_mut(0)
+        self.cluster.core_of(0).unwrap()
     }
 
     /// Runs this many more instructions.

@@ -20,3 +20,16 @@ fn a_loop_sums_and_the_stack_works() {
     assert_eq!(core.x[31], BASE + SIZE as u64);
     assert_eq!(core.pc, BASE + 40);
 }
+
+/// The result is that of the same source compiled for the host.
+#[test]
+fn the_compute_mix_gives_what_the_host_gives() {
+    let image = include_bytes!("../../../guests/mix.bin");
+    let words: Vec<u32> = image.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
+    let mut rig = Rig::new(&words);
+    rig.core().x[0] = BASE + (1 << 20);
+    rig.core().x[1] = 1;
+    let core = rig.run(20_000_000).core();
+    assert_eq!(core.pc, BASE + 8, "it waits for an interrupt");
+    assert_eq!(core.x[0], 0x3_58be_e8c2);
+}

@@ -4,6 +4,10 @@
 //! slots of the register file (see [`super::regs`]), so whether register 31 is SP, reads as zero or
 //! discards was settled when it was decoded.
 
+use std::cell::Cell;
+
+use crate::interp::{CodePage, Frame};
+
 /// One operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -304,27 +308,91 @@ forms! {
     }
 }
 
+/// A place for an operation in a decoded page.
+///
+/// Its fields are cells of their own so that the loop reads just those it needs, straight from the
+/// page; copying the whole operation first costs more than most operations do.
+pub(in crate::a64) struct Slot {
+    kind: Cell<Kind>,
+    rd: Cell<u8>,
+    rn: Cell<u8>,
+    rm: Cell<u8>,
+    a: Cell<u8>,
+    b: Cell<u8>,
+    form: Cell<u16>,
+    imm: Cell<u64>,
+}
+
+macro_rules! fields {
+    ($($field:ident: $type:ty),*) => {
+        $(
+            #[inline(always)]
+            pub(in crate::a64) fn $field(&self) -> $type {
+                self.$field.get()
+            }
+        )*
+        /// The whole operation.
+        pub(in crate::a64) fn get(&self) -> Op {
+            Op { $($field: self.$field.get()),* }
+        }
+        fn set(&self, op: Op) {
+            $(self.$field.set(op.$field);)*
+        }
+    };
+}
+
+impl Slot {
+    fields!(kind: Kind, rd: u8, rn: u8, rm: u8, a: u8, b: u8, form: u16, imm: u64);
+
+    const fn new(kind: Kind) -> Self {
+        Self {
+            kind: Cell::new(kind),
+            rd: Cell::new(0),
+            rn: Cell::new(0),
+            rm: Cell::new(0),
+            a: Cell::new(0),
+            b: Cell::new(0),
+            form: Cell::new(0),
+            imm: Cell::new(0),
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Slot>() == 16);
+
 /// One page of operations, the last followed by [`Kind::PageEnd`].
 pub(in crate::a64) struct Page {
-    pub(in crate::a64) frame: crate::interp::Frame,
-    pub(in crate::a64) ops: [std::cell::Cell<Op>; Page::OPS + 1],
+    pub(in crate::a64) frame: Frame,
+    slots: [Slot; Page::OPS + 1],
 }
 
 impl Page {
     /// Instructions in a page.
     pub(in crate::a64) const OPS: usize = 1024;
+
+    #[inline(always)]
+    pub(in crate::a64) fn slot(&self, index: usize) -> &Slot {
+        &self.slots[index]
+    }
+
+    /// Keeps what an instruction was decoded to.
+    pub(in crate::a64) fn decoded(&self, index: usize, op: Op) {
+        if let Some(slot) = self.slots[..Self::OPS].get(index) {
+            slot.set(op);
+        }
+    }
 }
 
-impl crate::interp::CodePage for Page {
-    fn new(frame: crate::interp::Frame) -> Self {
-        let ops = [const { std::cell::Cell::new(Op::new(Kind::Undecoded)) }; Self::OPS + 1];
-        ops[Self::OPS].set(Op::new(Kind::PageEnd));
-        Self { frame, ops }
+impl CodePage for Page {
+    fn new(frame: Frame) -> Self {
+        let slots = [const { Slot::new(Kind::Undecoded) }; Self::OPS + 1];
+        slots[Self::OPS].set(Op::new(Kind::PageEnd));
+        Self { frame, slots }
     }
 
     fn forget(&self, first: u16, last: u16) {
-        for op in &self.ops[usize::from(first / 4)..=usize::from(last / 4).min(Self::OPS - 1)] {
-            op.set(Op::new(Kind::Undecoded));
+        for slot in &self.slots[usize::from(first / 4)..=usize::from(last / 4).min(Self::OPS - 1)] {
+            slot.set(Op::new(Kind::Undecoded));
         }
     }
 }

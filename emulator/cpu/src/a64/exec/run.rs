@@ -114,7 +114,7 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
         }
         macro_rules! branch {
             ($op:expr) => {
-                jump_to!((idx as u64 * 4).wrapping_add($op.imm))
+                jump_to!((idx as u64 * 4).wrapping_add($op.imm()))
             };
         }
         macro_rules! link {
@@ -139,23 +139,23 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
         }
         macro_rules! base {
             ($op:expr) => {{
-                let value = core.x[$op.rn];
-                if $op.rn == crate::a64::regs::SP && value & 15 != 0 {
-                    slow!(core.base($op.rn));
+                let value = core.x[$op.rn()];
+                if $op.rn() == crate::a64::regs::SP && value & 15 != 0 {
+                    slow!(core.base($op.rn()));
                 }
                 value
             }};
         }
         macro_rules! offset {
             ($op:expr) => {
-                base!($op).wrapping_add($op.imm)
+                base!($op).wrapping_add($op.imm())
             };
         }
         macro_rules! register_offset {
             ($op:expr) => {{
-                let back = u32::from($op.a & 63);
-                let index = ((core.x[$op.rm] << back) as i64 >> back) as u64 & $op.imm;
-                base!($op).wrapping_add(index << ($op.b & 7))
+                let back = u32::from($op.a() & 63);
+                let index = ((core.x[$op.rm()] << back) as i64 >> back) as u64 & $op.imm();
+                base!($op).wrapping_add(index << ($op.b() & 7))
             }};
         }
         macro_rules! load {
@@ -173,7 +173,7 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
         macro_rules! store {
             ($type:ty, $op:expr, $address:expr) => {{
                 let address: u64 = $address;
-                let value = core.x[$op.rd] as $type;
+                let value = core.x[$op.rd()] as $type;
                 if !core.mmu.data.store::<$type>(address, value) {
                     let bank = core.mmu.data.bank();
                     slow!(core.store_slow::<$type>(env, address, bank, value));
@@ -184,8 +184,8 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
         macro_rules! pair {
             ($op:expr) => {{
                 let old = base!($op);
-                let moved = old.wrapping_add($op.imm);
-                match Indexing::of(u16::from($op.a)) {
+                let moved = old.wrapping_add($op.imm());
+                match Indexing::of(u16::from($op.a())) {
                     Indexing::Offset => (moved, old),
                     Indexing::Pre => (moved, moved),
                     Indexing::Post => (old, moved),
@@ -208,14 +208,14 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                         )
                     }
                 };
-                core.x[$op.rn] = moved;
+                core.x[$op.rn()] = moved;
                 (first, second)
             }};
         }
         macro_rules! store_pair {
             ($type:ty, $op:expr) => {{
                 let (address, moved) = pair!($op);
-                let values = (core.x[$op.rd] as $type, core.x[$op.rm] as $type);
+                let values = (core.x[$op.rd()] as $type, core.x[$op.rm()] as $type);
                 if !core.mmu.data.store_pair::<$type>(address, values) {
                     sync!();
                     attempt!(core.store::<$type>(env, address, values.0));
@@ -225,20 +225,20 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                         values.1
                     ));
                 }
-                core.x[$op.rn] = moved;
+                core.x[$op.rn()] = moved;
             }};
         }
         macro_rules! set {
             ($op:expr, $value:expr) => {{
                 let value: u64 = $value;
-                core.x[$op.rd] = value;
+                core.x[$op.rd()] = value;
             }};
         }
         macro_rules! set_flags {
             ($op:expr, $pair:expr) => {{
                 let (value, flags) = $pair;
                 core.nzcv = flags;
-                core.x[$op.rd] = value;
+                core.x[$op.rd()] = value;
             }};
         }
         macro_rules! undefined {
@@ -259,12 +259,12 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
         }
 
         loop {
-            let op = page.ops[idx].get();
-            let (n, m) = (core.x[op.rn], core.x[op.rm]);
-            match op.kind {
+            let op = page.slot(idx);
+            let (n, m) = (core.x[op.rn()], core.x[op.rm()]);
+            match op.kind() {
                 Kind::Undecoded => {
                     let word = env.ram.load::<u32>(page.frame, idx as u64 % 1024 * 4);
-                    page.ops[idx].set(decode(word, &features));
+                    page.decoded(idx, decode(word, &features));
                     continue;
                 }
                 Kind::PageEnd => {
@@ -274,45 +274,45 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                 Kind::Undefined => undefined!(),
                 Kind::Nop => {}
 
-                Kind::Adr => set!(op, base.wrapping_add(idx as u64 * 4).wrapping_add(op.imm)),
-                Kind::Adrp => set!(op, base.wrapping_add(op.imm)),
-                Kind::AddI64 => set!(op, n.wrapping_add(op.imm)),
-                Kind::AddI32 => set!(op, n.wrapping_add(op.imm) & LOW),
-                Kind::AddsI64 => set_flags!(op, adds64(n, op.imm)),
-                Kind::AddsI32 => set_flags!(op, adds32(n, op.imm)),
-                Kind::SubsI64 => set_flags!(op, subs64(n, op.imm)),
-                Kind::SubsI32 => set_flags!(op, subs32(n, op.imm)),
-                Kind::AndI => set!(op, n & op.imm),
-                Kind::OrrI64 => set!(op, n | op.imm),
-                Kind::OrrI32 => set!(op, (n | op.imm) & LOW),
-                Kind::EorI64 => set!(op, n ^ op.imm),
-                Kind::EorI32 => set!(op, (n ^ op.imm) & LOW),
-                Kind::AndsI64 => set_flags!(op, (n & op.imm, logic64(n & op.imm))),
-                Kind::AndsI32 => set_flags!(op, (n & op.imm, logic32(n & op.imm))),
-                Kind::MovI => set!(op, op.imm),
-                Kind::Movk64 => set!(op, n & !(0xffff << (op.a & 63)) | op.imm),
-                Kind::Movk32 => set!(op, (n & !(0xffff << (op.a & 63)) | op.imm) & LOW),
-                Kind::Ubfx => set!(op, n >> (op.a & 63) & op.imm),
-                Kind::Ubfiz => set!(op, (n & op.imm) << (op.a & 63)),
-                Kind::Sbf64 => set!(op, ((n << (op.a & 63)) as i64 >> (op.b & 63)) as u64),
+                Kind::Adr => set!(op, base.wrapping_add(idx as u64 * 4).wrapping_add(op.imm())),
+                Kind::Adrp => set!(op, base.wrapping_add(op.imm())),
+                Kind::AddI64 => set!(op, n.wrapping_add(op.imm())),
+                Kind::AddI32 => set!(op, n.wrapping_add(op.imm()) & LOW),
+                Kind::AddsI64 => set_flags!(op, adds64(n, op.imm())),
+                Kind::AddsI32 => set_flags!(op, adds32(n, op.imm())),
+                Kind::SubsI64 => set_flags!(op, subs64(n, op.imm())),
+                Kind::SubsI32 => set_flags!(op, subs32(n, op.imm())),
+                Kind::AndI => set!(op, n & op.imm()),
+                Kind::OrrI64 => set!(op, n | op.imm()),
+                Kind::OrrI32 => set!(op, (n | op.imm()) & LOW),
+                Kind::EorI64 => set!(op, n ^ op.imm()),
+                Kind::EorI32 => set!(op, (n ^ op.imm()) & LOW),
+                Kind::AndsI64 => set_flags!(op, (n & op.imm(), logic64(n & op.imm()))),
+                Kind::AndsI32 => set_flags!(op, (n & op.imm(), logic32(n & op.imm()))),
+                Kind::MovI => set!(op, op.imm()),
+                Kind::Movk64 => set!(op, n & !(0xffff << (op.a() & 63)) | op.imm()),
+                Kind::Movk32 => set!(op, (n & !(0xffff << (op.a() & 63)) | op.imm()) & LOW),
+                Kind::Ubfx => set!(op, n >> (op.a() & 63) & op.imm()),
+                Kind::Ubfiz => set!(op, (n & op.imm()) << (op.a() & 63)),
+                Kind::Sbf64 => set!(op, ((n << (op.a() & 63)) as i64 >> (op.b() & 63)) as u64),
                 Kind::Sbf32 => {
-                    set!(op, u64::from((((n as u32) << (op.a & 31)) as i32 >> (op.b & 31)) as u32));
+                    set!(op, u64::from((((n as u32) << (op.a() & 31)) as i32 >> (op.b() & 31)) as u32));
                 }
                 Kind::Bfi => {
-                    let value = core.x[op.rd] & !op.imm | n << (op.a & 63) & op.imm;
-                    set!(op, if op.b != 0 { value & LOW } else { value });
+                    let value = core.x[op.rd()] & !op.imm() | n << (op.a() & 63) & op.imm();
+                    set!(op, if op.b() != 0 { value & LOW } else { value });
                 }
                 Kind::Bfxil => {
-                    let value = core.x[op.rd] & !op.imm | n >> (op.a & 63) & op.imm;
-                    set!(op, if op.b != 0 { value & LOW } else { value });
+                    let value = core.x[op.rd()] & !op.imm() | n >> (op.a() & 63) & op.imm();
+                    set!(op, if op.b() != 0 { value & LOW } else { value });
                 }
                 Kind::Extr64 => {
                     let both = u128::from(n) << 64 | u128::from(m);
-                    set!(op, (both >> (op.a & 63)) as u64);
+                    set!(op, (both >> (op.a() & 63)) as u64);
                 }
                 Kind::Extr32 => {
                     let both = (n & LOW) << 32 | m & LOW;
-                    set!(op, both >> (op.a & 31) & LOW);
+                    set!(op, both >> (op.a() & 31) & LOW);
                 }
 
                 Kind::B => branch!(op),
@@ -321,37 +321,37 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                     branch!(op);
                 }
                 Kind::BCond => {
-                    if core.nzcv.holds(op.form) {
+                    if core.nzcv.holds(op.form()) {
                         branch!(op);
                     }
                 }
                 Kind::Cbz64 => {
-                    if core.x[op.rd] == 0 {
+                    if core.x[op.rd()] == 0 {
                         branch!(op);
                     }
                 }
                 Kind::Cbz32 => {
-                    if core.x[op.rd] & LOW == 0 {
+                    if core.x[op.rd()] & LOW == 0 {
                         branch!(op);
                     }
                 }
                 Kind::Cbnz64 => {
-                    if core.x[op.rd] != 0 {
+                    if core.x[op.rd()] != 0 {
                         branch!(op);
                     }
                 }
                 Kind::Cbnz32 => {
-                    if core.x[op.rd] & LOW != 0 {
+                    if core.x[op.rd()] & LOW != 0 {
                         branch!(op);
                     }
                 }
                 Kind::Tbz => {
-                    if core.x[op.rd] >> (op.a & 63) & 1 == 0 {
+                    if core.x[op.rd()] >> (op.a() & 63) & 1 == 0 {
                         branch!(op);
                     }
                 }
                 Kind::Tbnz => {
-                    if core.x[op.rd] >> (op.a & 63) & 1 != 0 {
+                    if core.x[op.rd()] >> (op.a() & 63) & 1 != 0 {
                         branch!(op);
                     }
                 }
@@ -363,7 +363,7 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                 Kind::System => {
                     leave!();
                     core.left -= 1;
-                    attempt!(system::execute(core, env, op));
+                    attempt!(system::execute(core, env, op.get()));
                     continue 'page;
                 }
                 Kind::MrsTpidrEl0 => set!(op, core.sys.tpidr_el0),
@@ -401,24 +401,24 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                 Kind::StrR8 => store!(u8, op, register_offset!(op)),
                 Kind::Ldp64 => {
                     let (first, second) = load_pair!(u64, op);
-                    core.x[op.rd] = first;
-                    core.x[op.rm] = second;
+                    core.x[op.rd()] = first;
+                    core.x[op.rm()] = second;
                 }
                 Kind::Ldp32 => {
                     let (first, second) = load_pair!(u32, op);
-                    core.x[op.rd] = u64::from(first);
-                    core.x[op.rm] = u64::from(second);
+                    core.x[op.rd()] = u64::from(first);
+                    core.x[op.rm()] = u64::from(second);
                 }
                 Kind::Ldpsw => {
                     let (first, second) = load_pair!(u32, op);
-                    core.x[op.rd] = first as i32 as u64;
-                    core.x[op.rm] = second as i32 as u64;
+                    core.x[op.rd()] = first as i32 as u64;
+                    core.x[op.rm()] = second as i32 as u64;
                 }
                 Kind::Stp64 => store_pair!(u64, op),
                 Kind::Stp32 => store_pair!(u32, op),
                 Kind::Memory => {
                     sync!();
-                    attempt!(memory::execute(core, env, op));
+                    attempt!(memory::execute(core, env, op.get()));
                 }
 
                 Kind::AddR64 => set!(op, n.wrapping_add(m)),
@@ -429,17 +429,17 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                 Kind::AddsR32 => set_flags!(op, adds32(n, m)),
                 Kind::SubsR64 => set_flags!(op, subs64(n, m)),
                 Kind::SubsR32 => set_flags!(op, subs32(n, m)),
-                Kind::AddS64 => set!(op, n.wrapping_add(arith::shift64(m, op.a, op.b))),
-                Kind::AddS32 => set!(op, n.wrapping_add(arith::shift32(m, op.a, op.b)) & LOW),
-                Kind::SubS64 => set!(op, n.wrapping_sub(arith::shift64(m, op.a, op.b))),
-                Kind::SubS32 => set!(op, n.wrapping_sub(arith::shift32(m, op.a, op.b)) & LOW),
-                Kind::AddsS64 => set_flags!(op, adds64(n, arith::shift64(m, op.a, op.b))),
-                Kind::AddsS32 => set_flags!(op, adds32(n, arith::shift32(m, op.a, op.b))),
-                Kind::SubsS64 => set_flags!(op, subs64(n, arith::shift64(m, op.a, op.b))),
-                Kind::SubsS32 => set_flags!(op, subs32(n, arith::shift32(m, op.a, op.b))),
+                Kind::AddS64 => set!(op, n.wrapping_add(arith::shift64(m, op.a(), op.b()))),
+                Kind::AddS32 => set!(op, n.wrapping_add(arith::shift32(m, op.a(), op.b())) & LOW),
+                Kind::SubS64 => set!(op, n.wrapping_sub(arith::shift64(m, op.a(), op.b()))),
+                Kind::SubS32 => set!(op, n.wrapping_sub(arith::shift32(m, op.a(), op.b())) & LOW),
+                Kind::AddsS64 => set_flags!(op, adds64(n, arith::shift64(m, op.a(), op.b()))),
+                Kind::AddsS32 => set_flags!(op, adds32(n, arith::shift32(m, op.a(), op.b()))),
+                Kind::SubsS64 => set_flags!(op, subs64(n, arith::shift64(m, op.a(), op.b()))),
+                Kind::SubsS32 => set_flags!(op, subs32(n, arith::shift32(m, op.a(), op.b()))),
                 Kind::AddX64 => {
-                    let second = arith::extend(m, op.a, op.b);
-                    match op.form & 3 {
+                    let second = arith::extend(m, op.a(), op.b());
+                    match op.form() & 3 {
                         0 => set!(op, n.wrapping_add(second)),
                         1 => set!(op, n.wrapping_sub(second)),
                         2 => set_flags!(op, adds64(n, second)),
@@ -447,82 +447,82 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                     }
                 }
                 Kind::AddX32 => {
-                    let second = arith::extend(m, op.a, op.b);
-                    match op.form & 3 {
+                    let second = arith::extend(m, op.a(), op.b());
+                    match op.form() & 3 {
                         0 => set!(op, n.wrapping_add(second) & LOW),
                         1 => set!(op, n.wrapping_sub(second) & LOW),
                         2 => set_flags!(op, adds32(n, second)),
                         _ => set_flags!(op, subs32(n, second)),
                     }
                 }
-                Kind::AndR64 => set!(op, n & (m ^ op.imm)),
-                Kind::AndR32 => set!(op, n & (m ^ op.imm) & LOW),
-                Kind::OrrR64 => set!(op, n | m ^ op.imm),
-                Kind::OrrR32 => set!(op, (n | m ^ op.imm) & LOW),
-                Kind::EorR64 => set!(op, n ^ m ^ op.imm),
-                Kind::EorR32 => set!(op, (n ^ m ^ op.imm) & LOW),
+                Kind::AndR64 => set!(op, n & (m ^ op.imm())),
+                Kind::AndR32 => set!(op, n & (m ^ op.imm()) & LOW),
+                Kind::OrrR64 => set!(op, n | m ^ op.imm()),
+                Kind::OrrR32 => set!(op, (n | m ^ op.imm()) & LOW),
+                Kind::EorR64 => set!(op, n ^ m ^ op.imm()),
+                Kind::EorR32 => set!(op, (n ^ m ^ op.imm()) & LOW),
                 Kind::AndsR64 => {
-                    let value = n & (m ^ op.imm);
+                    let value = n & (m ^ op.imm());
                     set_flags!(op, (value, logic64(value)));
                 }
                 Kind::AndsR32 => {
-                    let value = n & (m ^ op.imm) & LOW;
+                    let value = n & (m ^ op.imm()) & LOW;
                     set_flags!(op, (value, logic32(value)));
                 }
-                Kind::AndS64 => set!(op, n & (arith::shift64(m, op.a, op.b) ^ op.imm)),
-                Kind::AndS32 => set!(op, n & (arith::shift32(m, op.a, op.b) ^ op.imm) & LOW),
-                Kind::OrrS64 => set!(op, n | arith::shift64(m, op.a, op.b) ^ op.imm),
-                Kind::OrrS32 => set!(op, (n | arith::shift32(m, op.a, op.b) ^ op.imm) & LOW),
-                Kind::EorS64 => set!(op, n ^ arith::shift64(m, op.a, op.b) ^ op.imm),
-                Kind::EorS32 => set!(op, (n ^ arith::shift32(m, op.a, op.b) ^ op.imm) & LOW),
+                Kind::AndS64 => set!(op, n & (arith::shift64(m, op.a(), op.b()) ^ op.imm())),
+                Kind::AndS32 => set!(op, n & (arith::shift32(m, op.a(), op.b()) ^ op.imm()) & LOW),
+                Kind::OrrS64 => set!(op, n | arith::shift64(m, op.a(), op.b()) ^ op.imm()),
+                Kind::OrrS32 => set!(op, (n | arith::shift32(m, op.a(), op.b()) ^ op.imm()) & LOW),
+                Kind::EorS64 => set!(op, n ^ arith::shift64(m, op.a(), op.b()) ^ op.imm()),
+                Kind::EorS32 => set!(op, (n ^ arith::shift32(m, op.a(), op.b()) ^ op.imm()) & LOW),
                 Kind::AndsS64 => {
-                    let value = n & (arith::shift64(m, op.a, op.b) ^ op.imm);
+                    let value = n & (arith::shift64(m, op.a(), op.b()) ^ op.imm());
                     set_flags!(op, (value, logic64(value)));
                 }
                 Kind::AndsS32 => {
-                    let value = n & (arith::shift32(m, op.a, op.b) ^ op.imm) & LOW;
+                    let value = n & (arith::shift32(m, op.a(), op.b()) ^ op.imm()) & LOW;
                     set_flags!(op, (value, logic32(value)));
                 }
                 Kind::Mov64 => set!(op, m),
                 Kind::Mov32 => set!(op, m & LOW),
                 Kind::Adc64 => {
-                    let second = if op.a != 0 { !m } else { m };
+                    let second = if op.a() != 0 { !m } else { m };
                     let (value, flags) = arith::add_with_carry64(n, second, core.nzcv.c());
-                    core.x[op.rd] = value;
-                    core.nzcv = if op.b != 0 { flags } else { core.nzcv };
+                    core.x[op.rd()] = value;
+                    core.nzcv = if op.b() != 0 { flags } else { core.nzcv };
                 }
                 Kind::Adc32 => {
-                    let second = if op.a != 0 { !m } else { m };
+                    let second = if op.a() != 0 { !m } else { m };
                     let (value, flags) = arith::add_with_carry32(n, second, core.nzcv.c());
-                    core.x[op.rd] = value;
-                    core.nzcv = if op.b != 0 { flags } else { core.nzcv };
+                    core.x[op.rd()] = value;
+                    core.nzcv = if op.b() != 0 { flags } else { core.nzcv };
                 }
                 Kind::Ccmp64 => {
-                    let second = m | op.imm;
-                    core.nzcv = match (core.nzcv.holds(op.form), op.b & 2 != 0) {
-                        (false, _) => crate::a64::regs::Nzcv(op.a),
+                    let second = m | op.imm();
+                    core.nzcv = match (core.nzcv.holds(op.form()), op.b() & 2 != 0) {
+                        (false, _) => crate::a64::regs::Nzcv(op.a()),
                         (true, false) => subs64(n, second).1,
                         (true, true) => adds64(n, second).1,
                     };
                 }
                 Kind::Ccmp32 => {
-                    let second = m | op.imm;
-                    core.nzcv = match (core.nzcv.holds(op.form), op.b & 2 != 0) {
-                        (false, _) => crate::a64::regs::Nzcv(op.a),
+                    let second = m | op.imm();
+                    core.nzcv = match (core.nzcv.holds(op.form()), op.b() & 2 != 0) {
+                        (false, _) => crate::a64::regs::Nzcv(op.a()),
                         (true, false) => subs32(n, second).1,
                         (true, true) => adds32(n, second).1,
                     };
                 }
-                Kind::Csel64 => set!(op, if core.nzcv.holds(op.form) { n } else { m }),
-                Kind::Csel32 => set!(op, if core.nzcv.holds(op.form) { n } else { m } & LOW),
-                Kind::Csinc64 => set!(op, if core.nzcv.holds(op.form) { n } else { m.wrapping_add(1) }),
+                Kind::Csel64 => set!(op, if core.nzcv.holds(op.form()) { n } else { m }),
+                Kind::Csel32 => set!(op, if core.nzcv.holds(op.form()) { n } else { m } & LOW),
+                Kind::Csinc64 => set!(op, if core.nzcv.holds(op.form()) { n } else { m.wrapping_add(1) }),
                 Kind::Csinc32 => {
-                    set!(op, if core.nzcv.holds(op.form) { n } else { m.wrapping_add(1) } & LOW);
+                    set!(op, if core.nzcv.holds(op.form()) { n } else { m.wrapping_add(1) } & LOW);
                 }
-                Kind::Csinv64 => set!(op, if core.nzcv.holds(op.form) { n } else { !m }),
-                Kind::Csinv32 => set!(op, if core.nzcv.holds(op.form) { n } else { !m } & LOW),
-                Kind::Csneg64 => set!(op, if core.nzcv.holds(op.form) { n } else { m.wrapping_neg() }),
-                Kind::Csneg32 => set!(op, if core.nzcv.holds(op.form) { n } else { m.wrapping_neg() } & LOW),
+                Kind::Csinv64 => set!(op, if core.nzcv.holds(op.form()) { n } else { !m }),
+                Kind::Csinv32 => set!(op, if core.nzcv.holds(op.form()) { n } else { !m } & LOW),
+                Kind::Csneg64 => set!(op, if core.nzcv.holds(op.form()) { n } else { m.wrapping_neg() }),
+                Kind::Csneg32 => set!(op, if core.nzcv.holds(op.form()) { n } else { m.wrapping_neg() } & LOW),
                 Kind::Lslv64 => set!(op, n << (m & 63)),
                 Kind::Lslv32 => set!(op, n << (m & 31) & LOW),
                 Kind::Lsrv64 => set!(op, n >> (m & 63)),
@@ -538,20 +538,20 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                     let (n, m) = (n as i32, m as i32);
                     set!(op, if m == 0 { 0 } else { u64::from(n.wrapping_div(m) as u32) });
                 }
-                Kind::Madd64 => set!(op, core.x[op.a].wrapping_add(n.wrapping_mul(m))),
-                Kind::Madd32 => set!(op, core.x[op.a].wrapping_add(n.wrapping_mul(m)) & LOW),
-                Kind::Msub64 => set!(op, core.x[op.a].wrapping_sub(n.wrapping_mul(m))),
-                Kind::Msub32 => set!(op, core.x[op.a].wrapping_sub(n.wrapping_mul(m)) & LOW),
+                Kind::Madd64 => set!(op, core.x[op.a()].wrapping_add(n.wrapping_mul(m))),
+                Kind::Madd32 => set!(op, core.x[op.a()].wrapping_add(n.wrapping_mul(m)) & LOW),
+                Kind::Msub64 => set!(op, core.x[op.a()].wrapping_sub(n.wrapping_mul(m))),
+                Kind::Msub32 => set!(op, core.x[op.a()].wrapping_sub(n.wrapping_mul(m)) & LOW),
                 Kind::Smaddl => {
                     let product = i64::from(n as i32) * i64::from(m as i32);
-                    set!(op, core.x[op.a].wrapping_add(product as u64));
+                    set!(op, core.x[op.a()].wrapping_add(product as u64));
                 }
                 Kind::Smsubl => {
                     let product = i64::from(n as i32) * i64::from(m as i32);
-                    set!(op, core.x[op.a].wrapping_sub(product as u64));
+                    set!(op, core.x[op.a()].wrapping_sub(product as u64));
                 }
-                Kind::Umaddl => set!(op, core.x[op.a].wrapping_add((n & LOW) * (m & LOW))),
-                Kind::Umsubl => set!(op, core.x[op.a].wrapping_sub((n & LOW) * (m & LOW))),
+                Kind::Umaddl => set!(op, core.x[op.a()].wrapping_add((n & LOW) * (m & LOW))),
+                Kind::Umsubl => set!(op, core.x[op.a()].wrapping_sub((n & LOW) * (m & LOW))),
                 Kind::Smulh => {
                     let product = i128::from(n as i64) * i128::from(m as i64);
                     set!(op, (product >> 64) as u64);
@@ -568,21 +568,21 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                 Kind::Clz32 => set!(op, u64::from((n as u32).leading_zeros())),
                 Kind::Cls64 => set!(op, arith::cls64(n)),
                 Kind::Cls32 => set!(op, arith::cls32(n)),
-                Kind::Crc32 => set!(op, u64::from(arith::crc32(n as u32, m, op.a, op.b != 0))),
-                Kind::Flags => arith::flags(core, op),
+                Kind::Crc32 => set!(op, u64::from(arith::crc32(n as u32, m, op.a(), op.b() != 0))),
+                Kind::Flags => arith::flags(core, op.get()),
 
                 Kind::Fp => {
                     fp_access!();
-                    fp::execute(core, op);
+                    fp::execute(core, op.get());
                 }
                 Kind::Simd => {
                     fp_access!();
-                    simd::execute(core, op);
+                    simd::execute(core, op.get());
                 }
                 Kind::SimdMemory => {
                     fp_access!();
                     sync!();
-                    attempt!(simd::execute_memory(core, env, op));
+                    attempt!(simd::execute_memory(core, env, op.get()));
                 }
             }
             idx += 1;

@@ -16,7 +16,7 @@ pub(super) fn decode(word: u32) -> Option<Op> {
 }
 
 fn pc_relative(word: u32) -> Op {
-    let imm = super::signed(word, 23, 5) & !3 | u64::from(bits(word, 30, 29));
+    let imm = super::signed(word, 23, 5) << 2 | u64::from(bits(word, 30, 29));
     if bit(word, 31) {
         Op::new(Kind::Adrp).regs(target(word), 0, 0).imm(imm << 12)
     } else {

@@ -522,7 +522,9 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                 Kind::Csinv64 => set!(op, if core.nzcv.holds(op.form()) { n } else { !m }),
                 Kind::Csinv32 => set!(op, if core.nzcv.holds(op.form()) { n } else { !m } & LOW),
                 Kind::Csneg64 => set!(op, if core.nzcv.holds(op.form()) { n } else { m.wrapping_neg() }),
-                Kind::Csneg32 => set!(op, if core.nzcv.holds(op.form()) { n } else { m.wrapping_neg() } & LOW),
+                Kind::Csneg32 => {
+                    set!(op, if core.nzcv.holds(op.form()) { n } else { m.wrapping_neg() } & LOW)
+                }
                 Kind::Lslv64 => set!(op, n << (m & 63)),
                 Kind::Lslv32 => set!(op, n << (m & 31) & LOW),
                 Kind::Lsrv64 => set!(op, n >> (m & 63)),

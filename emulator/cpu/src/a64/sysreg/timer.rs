@@ -48,7 +48,8 @@ impl Settings {
 }
 
 impl Core {
-    /// Tells the bus what changed of the timers' outputs.
+    /// Tells the bus what changed of the timers' outputs, and asks what that did to the interrupt
+    /// lines.
     pub(in crate::a64) fn update_timers(&mut self, env: &mut Env<'_>) {
         let counter = env.settings.counter(self.now());
         for timer in 0..self.sys.timers.len() {
@@ -57,6 +58,7 @@ impl Core {
                 self.sys.timers[timer].line = level;
                 let at = self.at(env);
                 env.bus.timer_line(at, timer, level);
+                self.poll_lines(env);
             }
         }
     }
@@ -159,7 +161,7 @@ pub(super) fn write(core: &mut Core, env: &mut Env<'_>, key: Key, value: u64) ->
         Register::Compare => timer.compare = value,
     }
     core.update_timers(env);
-    core.poll_lines(env);
     core.reschedule = true;
+    core.kick();
     Outcome::Done(())
 }

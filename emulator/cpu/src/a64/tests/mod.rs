@@ -1,4 +1,6 @@
 //! Small programs, as words from an assembler.
 
+mod exceptions;
+mod machine;
 mod programs;
 pub(super) mod rig;

@@ -25,7 +25,8 @@ fn a_loop_sums_and_the_stack_works() {
 #[test]
 fn the_compute_mix_gives_what_the_host_gives() {
     let image = include_bytes!("../../../guests/mix.bin");
-    let words: Vec<u32> = image.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
+    let words: Vec<u32> =
+        image.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
     let mut rig = Rig::new(&words);
     rig.core().x[0] = BASE + (1 << 20);
     rig.core().x[1] = 1;

@@ -19,6 +19,15 @@ pub(in crate::a64) struct Board {
     pub(in crate::a64) lines: Lines,
     /// The firmware calls made.
     pub(in crate::a64) calls: Vec<(Conduit, u64)>,
+    /// A firmware call ends the run.
+    pub(in crate::a64) stop: bool,
+    /// A firmware call starts a core: index, entry, context.
+    pub(in crate::a64) start: Option<(usize, u64, u64)>,
+    /// The virtual timers' lines are the IRQ lines.
+    pub(in crate::a64) virtual_timer_is_irq: bool,
+    /// Changes of timer lines.
+    pub(in crate::a64) timer_lines: Vec<(usize, bool)>,
+    levels: [bool; 2],
 }
 
 impl Bus for Board {
@@ -32,8 +41,13 @@ impl Bus for Board {
         if address >> 16 == 0x900 { Ok(()) } else { Err(BusError) }
     }
 
-    fn lines(&mut self, _at: At) -> Lines {
-        self.lines
+    fn lines(&mut self, at: At) -> Lines {
+        Lines { irq: self.lines.irq || self.virtual_timer_is_irq && self.levels[at.cpu], ..self.lines }
+    }
+
+    fn timer_line(&mut self, at: At, timer: usize, level: bool) {
+        self.timer_lines.push((timer, level));
+        self.levels[at.cpu] = level;
     }
 
     fn serror_taken(&mut self, _at: At) {
@@ -43,7 +57,11 @@ impl Bus for Board {
     fn firmware_call(&mut self, _at: At, conduit: Conduit, x: &mut [u64; 18]) -> CallOutcome {
         self.calls.push((conduit, x[0]));
         x[0] = 0x77;
-        CallOutcome::Return
+        match self.start.take() {
+            _ if self.stop => CallOutcome::Stop,
+            Some((cpu, entry, context)) => CallOutcome::Start { cpu, entry, context },
+            None => CallOutcome::Return,
+        }
     }
 }
 

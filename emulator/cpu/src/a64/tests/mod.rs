@@ -1,6 +1,7 @@
 //! Small programs, as words from an assembler.
 
 mod exceptions;
+mod integer;
 mod machine;
 mod programs;
 pub(super) mod rig;

@@ -243,6 +243,7 @@ impl Cluster {
             settings: &self.settings,
         };
         core.update_timers(&mut env);
+        core.update_pmu(&mut env);
         core.poll_lines(&mut env);
         core.poll_stream();
         core.wake();
@@ -279,6 +280,7 @@ impl Cluster {
                 run::<false>(core, &mut env)
             };
             core.update_timers(&mut env);
+            core.update_pmu(&mut env);
             self.time = core.now();
             self.pages.drain();
             if exit == Exit::CacheFull {

@@ -62,6 +62,8 @@ pub struct Features {
     pub sha1: bool,
     /// FEAT_SHA256.
     pub sha256: bool,
+    /// FEAT_PMUv3, with a cycle counter and no event counters.
+    pub pmu: bool,
     /// The machine has a GIC whose CPU interface is reached by system registers.
     pub gic: bool,
     /// Log2 of the physical address space: 32, 36, 40, 42, 44 or 48.
@@ -99,6 +101,7 @@ impl Features {
         aes: false,
         sha1: false,
         sha256: false,
+        pmu: true,
         gic: true,
         pa_bits: 44,
     };

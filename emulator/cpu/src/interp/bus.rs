@@ -87,6 +87,9 @@ pub trait Bus {
     /// physical timer.
     fn timer_line(&mut self, _at: At, _timer: usize, _level: bool) {}
 
+    /// The level of a CPU's performance monitor interrupt changed.
+    fn pmu_line(&mut self, _at: At, _level: bool) {}
+
     /// Reads a register of the GIC's CPU interface (`ICC_*_EL1`), by its encoding
     /// `op0:op1:CRn:CRm:op2` (2, 3, 4, 4 and 3 bits). `None` where the machine has no such
     /// register: the access is undefined.

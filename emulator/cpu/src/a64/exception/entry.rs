@@ -111,6 +111,9 @@ pub(in crate::a64) fn exception_return(core: &mut Core, features: &Features) {
 impl Core {
     /// Changes PSTATE, exchanging the stack pointer and what else depends on it.
     pub(in crate::a64) fn set_pstate(&mut self, pstate: PState) {
+        if pstate.el != self.pstate.el {
+            self.advance_pmu();
+        }
         let bank = |pstate: &PState| usize::from(pstate.el == El::El1 && pstate.sp_sel);
         let (old, new) = (bank(&self.pstate), bank(&pstate));
         if old != new {

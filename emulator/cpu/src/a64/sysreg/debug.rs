@@ -61,11 +61,9 @@ pub(super) fn write(core: &mut Core, key: Key, value: u64) -> Outcome {
         match (control, watch) {
             (true, false) => pair.1 = value & BCR_WRITABLE,
             (true, true) => pair.1 = value & WCR_WRITABLE,
-            (false, _) => pair.0 = value & !3,
-        }
-        if !control && !watch {
+            (false, true) => pair.0 = value & !3,
             // A context breakpoint compares all 32 bits.
-            pair.0 = value;
+            (false, false) => pair.0 = value,
         }
         core.debug_changed();
         return Outcome::Done(());

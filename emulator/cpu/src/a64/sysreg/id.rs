@@ -33,8 +33,8 @@ fn aarch64(features: &Features, crm: u16, op2: u16) -> u64 {
         }
         // ID_AA64PFR1
         (4, 1) => field(f.ssbs, 2, 4),
-        // ID_AA64DFR0: Armv8 debug, no PMU, no trace.
-        (5, 0) => 6 | (BREAKPOINTS as u64 - 1) << 12 | (WATCHPOINTS as u64 - 1) << 20,
+        // ID_AA64DFR0: Armv8 debug, no trace.
+        (5, 0) => field(f.pmu, 1, 8) | 6 | (BREAKPOINTS as u64 - 1) << 12 | (WATCHPOINTS as u64 - 1) << 20,
         // ID_AA64ISAR0
         (6, 0) => {
             let flags = if f.flagm2 { 2 } else { 1 };

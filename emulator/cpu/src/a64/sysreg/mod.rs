@@ -8,6 +8,7 @@ mod control;
 mod debug;
 mod id;
 mod operations;
+mod pmu;
 #[cfg(test)]
 mod tests;
 pub(in crate::a64) mod timer;
@@ -122,6 +123,23 @@ pub(in crate::a64) mod key {
         CNTV_CTL_EL0 = 3, 3, 14, 3, 1;
         CNTV_CVAL_EL0 = 3, 3, 14, 3, 2;
 
+        PMCR_EL0 = 3, 3, 9, 12, 0;
+        PMCNTENSET_EL0 = 3, 3, 9, 12, 1;
+        PMCNTENCLR_EL0 = 3, 3, 9, 12, 2;
+        PMOVSCLR_EL0 = 3, 3, 9, 12, 3;
+        PMSWINC_EL0 = 3, 3, 9, 12, 4;
+        PMSELR_EL0 = 3, 3, 9, 12, 5;
+        PMCEID0_EL0 = 3, 3, 9, 12, 6;
+        PMCEID1_EL0 = 3, 3, 9, 12, 7;
+        PMCCNTR_EL0 = 3, 3, 9, 13, 0;
+        PMXEVTYPER_EL0 = 3, 3, 9, 13, 1;
+        PMXEVCNTR_EL0 = 3, 3, 9, 13, 2;
+        PMUSERENR_EL0 = 3, 3, 9, 14, 0;
+        PMOVSSET_EL0 = 3, 3, 9, 14, 3;
+        PMINTENSET_EL1 = 3, 0, 9, 14, 1;
+        PMINTENCLR_EL1 = 3, 0, 9, 14, 2;
+        PMCCFILTR_EL0 = 3, 3, 14, 15, 7;
+
         OSDTRRX_EL1 = 2, 0, 0, 0, 2;
         MDCCINT_EL1 = 2, 0, 0, 2, 0;
         MDSCR_EL1 = 2, 0, 0, 2, 2;
@@ -204,6 +222,7 @@ pub(in crate::a64) struct SysRegs {
     pub(in crate::a64) cntkctl: u64,
     /// The virtual and the physical timer.
     pub(in crate::a64) timers: [timer::Timer; 2],
+    pub(in crate::a64) pmu: pmu::Pmu,
 
     pub(in crate::a64) mdscr: u64,
     pub(in crate::a64) mdccint: u64,
@@ -298,9 +317,10 @@ pub(in crate::a64) fn mrs(core: &mut Core, env: &mut Env<'_>, op: Op) -> Result<
     } else if key.op0() == 2 {
         debug::read(core, key)
     } else {
-        match (key.op1(), key.crn()) {
-            (_, 14) => timer::read(core, env, key),
-            (_, 0) => id::read(core, &env.settings.features, key),
+        match key.crn() {
+            _ if pmu::owns(key) => pmu::read(core, env, key),
+            14 => timer::read(core, env, key),
+            0 => id::read(core, &env.settings.features, key),
             _ => control::read(core, env, key),
         }
     };
@@ -321,9 +341,10 @@ pub(in crate::a64) fn msr(core: &mut Core, env: &mut Env<'_>, op: Op) -> Result<
     } else if key.op0() == 2 {
         debug::write(core, key, value)
     } else {
-        match (key.op1(), key.crn()) {
-            (_, 14) => timer::write(core, env, key, value),
-            (_, 0) => id::write(core, key, value),
+        match key.crn() {
+            _ if pmu::owns(key) => pmu::write(core, env, key, value),
+            14 => timer::write(core, env, key, value),
+            0 => id::write(core, key, value),
             _ => control::write(core, env, key, value),
         }
     };

@@ -63,10 +63,11 @@ impl Core {
         }
     }
 
-    /// When a timer's output will rise.
+    /// When a timer's output will rise, or the performance monitor's.
     pub(in crate::a64) fn timer_deadline(&self, settings: &Settings, now: u64) -> Option<u64> {
         let counter = settings.counter(now);
-        self.sys.timers.iter().filter_map(|timer| timer.deadline(settings, counter)).min()
+        let pmu = self.sys.pmu.deadline(self.pstate.el);
+        self.sys.timers.iter().filter_map(|timer| timer.deadline(settings, counter)).chain(pmu).min()
     }
 
     /// When the event stream will set the event register [Arm D12.2.3].

@@ -27,6 +27,12 @@ pub(in crate::a64) struct Board {
     pub(in crate::a64) virtual_timer_is_irq: bool,
     /// Changes of timer lines.
     pub(in crate::a64) timer_lines: Vec<(usize, bool)>,
+    /// What every register of the GIC's CPU interface reads as, if there is one.
+    pub(in crate::a64) gic: Option<u64>,
+    /// Writes to it.
+    pub(in crate::a64) gic_writes: Vec<(u16, u64)>,
+    /// Changes of performance monitor lines.
+    pub(in crate::a64) pmu_lines: Vec<bool>,
     levels: [bool; 2],
 }
 
@@ -52,6 +58,18 @@ impl Bus for Board {
 
     fn serror_taken(&mut self, _at: At) {
         self.lines.serror = None;
+    }
+
+    fn pmu_line(&mut self, _at: At, level: bool) {
+        self.pmu_lines.push(level);
+    }
+
+    fn gic_read(&mut self, _at: At, _register: u16) -> Option<u64> {
+        self.gic
+    }
+
+    fn gic_write(&mut self, _at: At, register: u16, value: u64) -> Option<()> {
+        self.gic.map(|_| self.gic_writes.push((register, value)))
     }
 
     fn firmware_call(&mut self, _at: At, conduit: Conduit, x: &mut [u64; 18]) -> CallOutcome {

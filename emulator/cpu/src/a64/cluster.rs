@@ -143,7 +143,7 @@ impl Cluster {
     /// Continues from a saved state, over the RAM this cluster has.
     pub fn restore(&mut self, state: ClusterState) {
         let ClusterState { cores, settings, quantum, time, turn, last } = state;
-        self.settings = settings;
+        self.settings = Settings { time_per_tick: settings.time_per_tick.max(1), ..settings };
         self.quantum = quantum.max(1);
         self.time = time;
         self.turn = turn;
@@ -190,7 +190,7 @@ impl Cluster {
             return false;
         }
         self.look(bus, cpu);
-        self.slice::<true>(bus, cpu, self.time + 1)
+        self.slice::<true>(bus, cpu, self.time.saturating_add(1))
     }
 
     /// Gives each core its turn, up to one that stops the run. False if nobody ran.

@@ -152,24 +152,28 @@ impl CodeWatch {
 
     /// Bytes `first..=last` of physical memory may have changed.
     pub fn written(&self, first: u64, last: u64) {
-        let mut at = first;
-        while at <= last {
-            let end = (at | (PAGE_SIZE - 1)).min(last);
-            if let Some(frame) = self.ram.frame(at).filter(|frame| self.is_code(*frame)) {
-                let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
-                if reports.ranges.len() < REPORTS {
-                    // Offsets in a page fit 16 bits.
-                    reports.ranges.push((frame, (at % PAGE_SIZE) as u16, (end % PAGE_SIZE) as u16));
-                } else {
-                    reports.all = true;
-                }
-                self.reported.store(true, Ordering::Release);
+        for (start, end) in self.ram.ranges() {
+            let (first, last) = (first.max(start), last.min(end));
+            if first > last {
+                continue;
             }
-            match end.checked_add(1) {
-                Some(next) => at = next,
-                None => return,
+            for page in (first & !(PAGE_SIZE - 1)..=last).step_by(PAGE_SIZE as usize) {
+                let Some(frame) = self.ram.frame(page).filter(|frame| self.is_code(*frame)) else { continue };
+                let (from, to) = (first.max(page) - page, last.min(page | (PAGE_SIZE - 1)) - page);
+                // Offsets in a page fit 16 bits.
+                self.report(frame, from as u16, to as u16);
             }
         }
+    }
+
+    fn report(&self, frame: Frame, first: u16, last: u16) {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        if reports.ranges.len() < REPORTS {
+            reports.ranges.push((frame, first, last));
+        } else {
+            reports.all = true;
+        }
+        self.reported.store(true, Ordering::Release);
     }
 
     /// Does the page hold decoded code?

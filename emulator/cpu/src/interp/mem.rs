@@ -150,6 +150,11 @@ impl Ram {
         self.regions.last().map_or(0, |last| last.first as usize + (last.len >> PAGE_SHIFT) as usize)
     }
 
+    /// The first and last address of each region.
+    pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.regions.iter().map(|region| (region.start, region.start + (region.len - 1)))
+    }
+
     /// The page that holds `pa`; `None` where there is no RAM.
     pub fn frame(&self, pa: u64) -> Option<Frame> {
         let region = self.regions.iter().find(|region| pa.wrapping_sub(region.start) < region.len)?;

@@ -3,6 +3,8 @@
 mod bus;
 mod code;
 mod mem;
+#[cfg(test)]
+mod tests;
 
 pub use bus::{At, Bus, BusError, CallOutcome, Conduit, Lines};
 pub use code::{CodePage, CodePages, CodeWatch, PageId};

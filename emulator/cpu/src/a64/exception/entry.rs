@@ -61,7 +61,6 @@ pub(in crate::a64) fn take(core: &mut Core, exception: Exception, features: &Fea
     };
     core.set_pstate(pstate);
     core.pc = core.sys.vbar.wrapping_add(from + kind);
-    core.event = true;
     core.kick();
 }
 

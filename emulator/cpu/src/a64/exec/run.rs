@@ -41,6 +41,8 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
         if core.left <= 0 {
             core.unstash();
             if std::mem::take(&mut core.attention) {
+                // A device may have written to code in answer to an access.
+                pages.drain();
                 if core.must_stop() {
                     return Exit::Time;
                 }

@@ -220,6 +220,8 @@ pub(in crate::a64) struct SysRegs {
     pub(in crate::a64) tpidr_el1: u64,
     pub(in crate::a64) lorc: u64,
     pub(in crate::a64) cntkctl: u64,
+    /// CNTFRQ_EL0, once it was written.
+    pub(in crate::a64) cntfrq: Option<u32>,
     /// The virtual and the physical timer.
     pub(in crate::a64) timers: [timer::Timer; 2],
     pub(in crate::a64) pmu: pmu::Pmu,

@@ -123,7 +123,8 @@ pub(super) fn read(core: &mut Core, env: &mut Env<'_>, key: Key) -> Outcome<u64>
         key::CNTKCTL_EL1 => Outcome::Done(control),
         key::CNTFRQ_EL0 => {
             let allowed = control & (VIRTUAL_COUNTER | PHYSICAL_COUNTER) != 0;
-            Outcome::unless_trapped(core, allowed, || u64::from(env.settings.counter_frequency))
+            let frequency = core.sys.cntfrq.unwrap_or(env.settings.counter_frequency);
+            Outcome::unless_trapped(core, allowed, || u64::from(frequency))
         }
         key::CNTPCT_EL0 => Outcome::unless_trapped(core, control & PHYSICAL_COUNTER != 0, || counter),
         key::CNTVCT_EL0 => Outcome::unless_trapped(core, control & VIRTUAL_COUNTER != 0, || counter),
@@ -147,6 +148,8 @@ pub(super) fn write(core: &mut Core, env: &mut Env<'_>, key: Key, value: u64) ->
     }
     // CNTFRQ_EL0 can be written at the highest exception level, which is EL1.
     if key == key::CNTFRQ_EL0 && core.pstate.el == El::El1 {
+        // 32 bits.
+        core.sys.cntfrq = Some(value as u32);
         return Outcome::Done(());
     }
     let Some((timer, register, bit)) = timer_of(key) else { return Outcome::Undefined };

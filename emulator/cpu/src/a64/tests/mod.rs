@@ -3,5 +3,6 @@
 mod exceptions;
 mod integer;
 mod machine;
+mod memory;
 mod programs;
 pub(super) mod rig;

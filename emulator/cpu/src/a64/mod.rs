@@ -22,20 +22,20 @@
 //! code costs nothing but itself; at each branch the instructions since the last one are taken off
 //! the budget, and when that is used up the loop is left. Whoever needs attention (an interrupt, a
 //! changed line, a debugger) does not test a flag in the loop: it empties the budget
-//! ([`core::Core::kick`]).
+//! (`Core::kick`).
 //!
 //! Operations that are rare carry a second-level kind in `form` and call their group's executor with
 //! PC up to date. An executor that faults records the exception in the core and returns the token
-//! [`core::Raised`]; the loop then takes the exception with PC as its preferred return address.
+//! `Raised`; the loop then takes the exception with PC as its preferred return address.
 //!
 //! # Where to add an instruction
-//! A general one: a [`op::Kind`], its decoder, its arm in `exec::run`. One of floating point or
-//! Advanced SIMD: a form in `fp` or `simd`, decoded to [`op::Op::group`]; the loop has made sure
+//! A general one: a `op::Kind`, its decoder, its arm in `exec::run`. One of floating point or
+//! Advanced SIMD: a form in `fp` or `simd`, decoded to `Op::group`; the loop has made sure
 //! that access is enabled (CPACR_EL1.FPEN) before it calls the executor.
 //!
 //! # Invariants
 //! - What is not advertised in an ID register is undefined, and the reverse.
-//! - Slot [`regs::ZR`] of the register file is zero: decoders never name it as a destination.
+//! - Slot `regs::ZR` of the register file is zero: decoders never name it as a destination.
 //! - Memory is in order; barriers do nothing. ISB and exception entry or return end a block.
 //! - There is no EL2, no EL3, no AArch32 and no big-endian data. Stage 2 would join in
 //!   `mmu::walk`, and EL2 in `exception::entry`.

@@ -75,7 +75,7 @@ impl Pmu {
             return;
         }
         self.since += counts * scale;
-        let left = (self.top() - (self.count & self.top()));
+        let left = self.top() - (self.count & self.top());
         self.overflow |= counts > left;
         self.count = self.count.wrapping_add(counts);
     }

@@ -259,13 +259,13 @@ fn code_follows_stores_by_either_core_and_by_devices() {
 #[test]
 fn more_code_pages_than_the_cache_holds_still_run() {
     // Each of 5000 pages is visited once; the branch in it goes to the next page.
-    let pages = 900;
-    let mut rig = rig(&[0x14000000 | 0x1000 / 4 * 16]);
-    for page in 16..16 + pages {
-        rig.load(BASE + page * 0x1000, &[0x91000400, 0x14000000 | 0x1000 / 4 - 1]); // add x0, x0, #1; b .+0xffc
+    let pages = 5000;
+    let mut rig = Rig::sized(&[0x14000400], crate::a64::Features::MAX, 24 << 20); // b .+0x1000
+    for page in 1..=pages {
+        rig.load(BASE + page * 0x1000, &[0x91000400, 0x140003ff]); // add x0, x0, #1; b .+0xffc
     }
-    rig.load(BASE + (16 + pages) * 0x1000, &[0x14000000]);
-    assert_eq!(rig.run(4000).core().x[0], pages);
+    rig.load(BASE + (pages + 1) * 0x1000, &[0x14000000]);
+    assert_eq!(rig.run(12_000).core().x[0], pages);
 }
 
 fn debuggable(program: &[u32], el: El) -> Rig {

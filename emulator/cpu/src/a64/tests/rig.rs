@@ -96,7 +96,12 @@ impl Rig {
     }
 
     pub(in crate::a64) fn with(program: &[u32], features: Features) -> Self {
-        let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(BASE), SIZE)]).unwrap();
+        Self::sized(program, features, SIZE)
+    }
+
+    /// The same with another size of RAM.
+    pub(in crate::a64) fn sized(program: &[u32], features: Features, size: usize) -> Self {
+        let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(BASE), size)]).unwrap();
         let ram = Ram::new(&memory).unwrap();
         let config = Config {
             cpus: 2,
@@ -109,7 +114,7 @@ impl Rig {
         let mut rig = Self { cluster: Cluster::new(ram.clone(), &config), board: Board::default(), ram };
         rig.load(BASE, program);
         rig.cluster.start(0, BASE, 0);
-        rig.core().x[31] = BASE + SIZE as u64;
+        rig.core().x[31] = BASE + size as u64;
         rig
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::core::{Activity, Core, CoreState, Env, Message, Settings};
+use super::debugger::{Reason, Stops};
 use super::exec::run::{Exit, run};
 use super::features::Features;
 use super::mmu::tlbi::Scope;
@@ -45,6 +46,13 @@ pub enum Stop {
     },
     /// No CPU is on.
     AllOff,
+    /// A breakpoint or watchpoint of a debugger.
+    Debugger {
+        /// The CPU that reached it.
+        cpu: usize,
+        /// Which.
+        reason: Reason,
+    },
 }
 
 /// The CPUs of a machine.
@@ -60,6 +68,7 @@ pub struct Cluster {
     /// The core that ran last.
     last: usize,
     outbox: Vec<Message>,
+    stops: Stops,
 }
 
 /// A cluster as it is saved.
@@ -92,6 +101,7 @@ impl Cluster {
             turn: 0,
             last: 0,
             outbox: Vec::new(),
+            stops: Stops::default(),
         }
     }
 
@@ -129,7 +139,7 @@ impl Cluster {
 
     /// Everything but RAM, between two runs.
     pub fn save(&self) -> ClusterState {
-        let Self { ram: _, pages: _, cores, settings, quantum, time, turn, last, outbox: _ } = self;
+        let Self { ram: _, pages: _, cores, settings, quantum, time, turn, last, outbox: _, stops: _ } = self;
         ClusterState {
             cores: cores.iter().map(Core::save).collect(),
             settings: settings.clone(),
@@ -168,16 +178,23 @@ impl Cluster {
             if self.cores.iter().all(|core| core.activity == Activity::Off) {
                 return Stop::AllOff;
             }
-            if !self.round(bus, until) {
-                // Everybody waits.
-                let next = self.cores.iter().filter_map(|core| self.wakes(core)).min();
-                self.time = next.unwrap_or(until).clamp(self.time, until);
-                for cpu in 0..self.cores.len() {
-                    self.look(bus, cpu);
+            self.round(bus, until);
+            if self.all_wait() {
+                // One core may have made an interrupt for another.
+                self.look_at_all(bus);
+                if self.all_wait() {
+                    let next = self.cores.iter().filter_map(|core| self.wakes(core)).min();
+                    self.time = next.unwrap_or(until).clamp(self.time, until);
+                    self.look_at_all(bus);
                 }
             }
             if let Some(cpu) = self.cores.iter_mut().position(|core| std::mem::take(&mut core.stopped)) {
                 return Stop::Firmware { cpu };
+            }
+            for (cpu, core) in self.cores.iter_mut().enumerate() {
+                if let Some(reason) = core.debugger.take() {
+                    return Stop::Debugger { cpu, reason };
+                }
             }
         }
         Stop::Time
@@ -190,30 +207,31 @@ impl Cluster {
             return false;
         }
         self.look(bus, cpu);
-        self.slice::<true>(bus, cpu, self.time.saturating_add(1))
+        self.cores[cpu].stepped_over = true;
+        let ran = self.slice::<true>(bus, cpu, self.time.saturating_add(1));
+        self.cores[cpu].stepped_over = false;
+        ran
     }
 
-    /// Gives each core its turn, up to one that stops the run. False if nobody ran.
-    fn round(&mut self, bus: &mut dyn Bus, until: u64) -> bool {
-        let mut ran = false;
+    /// Gives each core that has not had it its turn, up to one that stops the run.
+    fn round(&mut self, bus: &mut dyn Bus, until: u64) {
         while self.turn < self.cores.len() {
             if self.time >= until {
-                return true;
+                return;
             }
             let cpu = self.turn;
             self.look(bus, cpu);
             let end = self.time.saturating_add(u64::from(self.quantum)).min(until);
-            ran |= self.slice::<false>(bus, cpu, end);
+            self.slice::<false>(bus, cpu, end);
             if self.time >= end || self.cores[cpu].activity != Activity::Running || self.cores[cpu].yielded {
                 self.cores[cpu].yielded = false;
                 self.turn += 1;
             }
-            if self.cores[cpu].stopped {
-                return true;
+            if self.cores[cpu].stops_run() {
+                return;
             }
         }
         self.turn = 0;
-        ran
     }
 
     /// When a waiting core wakes by itself.
@@ -224,6 +242,17 @@ impl Cluster {
         let timer = core.timer_deadline(&self.settings, self.time);
         let stream = core.stream_due.filter(|_| core.activity == Activity::WaitEvent);
         timer.into_iter().chain(stream).min()
+    }
+
+    /// Does no core run, and no core end the run?
+    fn all_wait(&self) -> bool {
+        self.cores.iter().all(|core| core.activity != Activity::Running && !core.stops_run())
+    }
+
+    fn look_at_all(&mut self, bus: &mut dyn Bus) {
+        for cpu in 0..self.cores.len() {
+            self.look(bus, cpu);
+        }
     }
 
     /// Looks at a core's timers and interrupt lines, and wakes it if it waits for what has come.
@@ -241,6 +270,7 @@ impl Cluster {
             outbox: &mut self.outbox,
             cpu,
             settings: &self.settings,
+            stops: &self.stops,
         };
         core.update_timers(&mut env);
         core.update_pmu(&mut env);
@@ -260,10 +290,13 @@ impl Cluster {
             core.event |= core.monitor.take().is_some();
             self.last = cpu;
         }
+        // One instruction is to be looked at by itself.
+        let mut care = false;
         while self.time < end && self.cores[cpu].activity == Activity::Running && !self.cores[cpu].yielded {
             let core = &mut self.cores[cpu];
-            let limit =
-                core.timer_deadline(&self.settings, self.time).unwrap_or(end).clamp(self.time + 1, end);
+            let end = if care { self.time + 1 } else { end };
+            let limit = core.timer_deadline(&self.settings, self.time).unwrap_or(end);
+            let limit = limit.clamp(self.time + 1, end);
             // A slice is no longer than a quantum.
             core.grant(self.time, (limit - self.time) as i64);
             let mut env = Env {
@@ -273,22 +306,23 @@ impl Cluster {
                 outbox: &mut self.outbox,
                 cpu,
                 settings: &self.settings,
+                stops: &self.stops,
             };
-            let exit = if EXACT || core.needs_care() {
+            let exit = if EXACT || care || core.needs_care() {
                 run::<true>(core, &mut env)
             } else {
                 run::<false>(core, &mut env)
             };
+            care = exit == Exit::Care;
             core.update_timers(&mut env);
             core.update_pmu(&mut env);
             self.time = core.now();
             self.pages.drain();
             if exit == Exit::CacheFull {
-                self.pages.clear();
-                self.cores.iter_mut().for_each(|core| core.mmu.forget_recent());
+                self.forget_decoded();
             }
             self.deliver(cpu);
-            if self.cores[cpu].stopped {
+            if self.cores[cpu].stops_run() {
                 break;
             }
         }
@@ -323,6 +357,21 @@ impl Cluster {
 
     pub(in crate::a64) fn features(&self) -> Features {
         self.settings.features
+    }
+
+    pub(in crate::a64) fn stops_mut(&mut self) -> &mut Stops {
+        &mut self.stops
+    }
+
+    /// Decodes everything anew.
+    pub(in crate::a64) fn forget_decoded(&mut self) {
+        self.pages.clear();
+        self.cores.iter_mut().for_each(|core| core.mmu.forget_recent());
+    }
+
+    /// Translates everything anew.
+    pub(in crate::a64) fn forget_translations(&mut self) {
+        self.cores.iter_mut().for_each(|core| core.mmu.flush());
     }
 
     pub(in crate::a64) fn ram(&self) -> &Ram {

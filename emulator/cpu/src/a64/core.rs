@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::debugger::{Reason, Stops};
 use super::exception::{Exception, Vector};
 use super::features::Features;
 use super::mmu::Mmu;
@@ -24,6 +25,8 @@ pub(in crate::a64) struct Env<'a> {
     /// Index of the core that runs.
     pub(in crate::a64) cpu: usize,
     pub(in crate::a64) settings: &'a Settings,
+    /// Where a debugger wants to be asked.
+    pub(in crate::a64) stops: &'a Stops,
 }
 
 /// What is the same for all cores of a cluster.
@@ -115,6 +118,10 @@ pub(in crate::a64) struct Core {
     pub(in crate::a64) stopped: bool,
     /// The last instruction was stepped; EX of its syndrome.
     pub(in crate::a64) stepped: Option<u32>,
+    /// A debugger is to be asked.
+    pub(in crate::a64) debugger: Option<Reason>,
+    /// A debugger steps: its stops do not count.
+    pub(in crate::a64) stepped_over: bool,
 }
 
 /// A core as it is saved: everything architectural, nothing cached.
@@ -164,6 +171,8 @@ impl Core {
             yielded: false,
             stopped: false,
             stepped: None,
+            debugger: None,
+            stepped_over: false,
         }
     }
 
@@ -208,6 +217,8 @@ impl Core {
             reschedule: _,
             yielded: _,
             stopped: _,
+            debugger: _,
+            stepped_over: _,
             left: _,
             stash: _,
             deadline: _,
@@ -279,6 +290,14 @@ impl Core {
         Raised(())
     }
 
+    /// Leaves the loop at the current instruction, which has had no effect, to ask a debugger.
+    #[cold]
+    pub(in crate::a64) fn stop_for_debugger(&mut self, reason: Reason) -> Raised {
+        self.debugger = Some(reason);
+        self.kick();
+        Raised(())
+    }
+
     /// A general register by its number, 31 being zero.
     #[inline]
     pub(in crate::a64) fn gpr(&self, number: u32) -> u64 {
@@ -346,7 +365,16 @@ impl Core {
     /// Must the loop be left for something else than time?
     pub(in crate::a64) fn must_stop(&mut self) -> bool {
         let reschedule = std::mem::take(&mut self.reschedule);
-        reschedule || self.activity != Activity::Running || self.yielded || self.stopped
+        reschedule
+            || self.activity != Activity::Running
+            || self.yielded
+            || self.stopped
+            || self.debugger.is_some()
+    }
+
+    /// Does the whole run end here?
+    pub(in crate::a64) fn stops_run(&self) -> bool {
+        self.stopped || self.debugger.is_some()
     }
 
     /// Must instructions be looked at one by one?

@@ -14,7 +14,7 @@
 //! | `sysreg` | system registers; the ID registers are computed from `features` |
 //! | `mmu` | VMSAv8-64 stage 1: walk, permissions, faults, TLB maintenance, AT |
 //! | `exception` | syndromes, entry and return, debug exceptions |
-//! | `view` | registers for debuggers |
+//! | `debugger`, `view` | stops and registers for debuggers outside the machine |
 //!
 //! # How an instruction runs
 //! `run` looks the page of PC up (instruction TLB, then [`crate::interp::CodePages`]), and steps
@@ -42,6 +42,7 @@
 
 mod cluster;
 mod core;
+mod debugger;
 mod decode;
 mod exception;
 mod exec;
@@ -58,6 +59,7 @@ mod view;
 
 pub use cluster::{Cluster, ClusterState, Config, Stop};
 pub use core::CoreState;
+pub use debugger::{Reason, Watch};
 pub use features::Features;
 pub use regs::{El, Nzcv, PState, daif};
 pub use view::Registers;

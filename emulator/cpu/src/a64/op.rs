@@ -63,6 +63,8 @@ const _: () = assert!(size_of::<Op>() == 16);
 pub(in crate::a64) enum Kind {
     /// Not decoded yet.
     Undecoded,
+    /// A debugger may have a breakpoint here.
+    Stop,
     /// The end of the page: go on with the next one.
     PageEnd,
     /// Unallocated, or of a feature that is not implemented.
@@ -335,7 +337,7 @@ macro_rules! fields {
         pub(in crate::a64) fn get(&self) -> Op {
             Op { $($field: self.$field.get()),* }
         }
-        fn set(&self, op: Op) {
+        pub(in crate::a64) fn set(&self, op: Op) {
             $(self.$field.set(op.$field);)*
         }
     };
@@ -344,7 +346,7 @@ macro_rules! fields {
 impl Slot {
     fields!(kind: Kind, rd: u8, rn: u8, rm: u8, a: u8, b: u8, form: u16, imm: u64);
 
-    const fn new(kind: Kind) -> Self {
+    pub(in crate::a64) const fn new(kind: Kind) -> Self {
         Self {
             kind: Cell::new(kind),
             rd: Cell::new(0),

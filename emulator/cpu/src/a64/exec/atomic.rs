@@ -31,7 +31,7 @@ impl Core {
     fn place(&mut self, env: &mut Env<'_>, va: u64, size: u64, write: bool) -> Result<Place, Raised> {
         self.check_aligned(va, size, write)?;
         let mapping = self.data_mapping(env, va, self.mmu.data.bank(), write, 0)?;
-        debug::check_watchpoints(self, va, size, write)?;
+        self.check_watches(env, va, size, write)?;
         let Some(frame) = mapping.frame else {
             return Err(self.data_abort(va, Fault(status::UNSUPPORTED_EXCLUSIVE), write, 0));
         };

@@ -3,9 +3,10 @@
 use super::arith::{self, adds32, adds64, logic32, logic64, subs32, subs64};
 use super::{memory, system};
 use crate::a64::core::{Core, Env, Raised};
+use crate::a64::debugger::Reason;
 use crate::a64::decode::decode;
 use crate::a64::exception::{self, Exception, debug, syndrome};
-use crate::a64::op::{Indexing, Kind, Page};
+use crate::a64::op::{Indexing, Kind, Op, Page, Slot};
 use crate::a64::regs::El;
 use crate::a64::{fp, simd};
 
@@ -27,6 +28,8 @@ const LOW: u64 = 0xffff_ffff;
 pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_>) -> Exit {
     let pages = env.pages;
     let features = env.settings.features;
+    // The operation under a breakpoint that is passed.
+    let passed = Slot::new(Kind::Nop);
     'page: loop {
         // What an instruction raised is taken here, for one unit of time.
         if let Some(exception) = core.pending.take() {
@@ -261,13 +264,27 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
         }
 
         loop {
-            let op = page.slot(idx);
+            let mut op = page.slot(idx);
+            if CAREFUL && op.kind() == Kind::Stop {
+                passed.set(decode(env.ram.load(page.frame, idx as u64 % 1024 * 4), &features));
+                op = &passed;
+            }
             let (n, m) = (core.x[op.rn()], core.x[op.rm()]);
             match op.kind() {
                 Kind::Undecoded => {
                     let word = env.ram.load::<u32>(page.frame, idx as u64 % 1024 * 4);
-                    page.decoded(idx, decode(word, &features));
+                    let stop = env.stops.at_offset(idx as u64 * 4);
+                    page.decoded(idx, if stop { Op::new(Kind::Stop) } else { decode(word, &features) });
                     continue;
+                }
+                Kind::Stop => {
+                    leave!();
+                    if env.stops.at(core.pc) {
+                        core.stop_for_debugger(Reason::Breakpoint);
+                        continue 'page;
+                    }
+                    // The breakpoint is in another page, or at another address of this one.
+                    return Exit::Care;
                 }
                 Kind::PageEnd => {
                     leave!();

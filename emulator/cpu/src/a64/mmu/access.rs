@@ -52,7 +52,7 @@ impl Core {
         let found = translate(&self.mmu.regime, env.ram, va, rights(bank), access)
             .map_err(|fault| self.data_abort(va, fault, write, extra))?;
         let mut mapping = mapping(&found, env);
-        if debug::watched(self, va) {
+        if debug::watched(self, va) || env.stops.watches_page(va) {
             mapping.fast_read = false;
             mapping.fast_write = false;
         }
@@ -73,7 +73,7 @@ impl Core {
             return self.load_unaligned(env, va, bank);
         }
         let mapping = self.data_mapping(env, va, bank, false, 0)?;
-        debug::check_watchpoints(self, va, T::SIZE, false)?;
+        self.check_watches(env, va, T::SIZE, false)?;
         self.load_mapped(env, va, &mapping)
     }
 
@@ -91,7 +91,7 @@ impl Core {
             return self.store_unaligned(env, va, bank, value);
         }
         let mapping = self.data_mapping(env, va, bank, true, 0)?;
-        debug::check_watchpoints(self, va, T::SIZE, true)?;
+        self.check_watches(env, va, T::SIZE, true)?;
         self.store_mapped(env, va, &mapping, value)
     }
 
@@ -150,7 +150,7 @@ impl Core {
         if first.device || second.device {
             return Err(self.data_abort(va, Fault(status::ALIGNMENT), write, 0));
         }
-        debug::check_watchpoints(self, va, size, write)?;
+        self.check_watches(env, va, size, write)?;
         Ok([first, second])
     }
 

@@ -503,3 +503,16 @@ fn cache_maintenance_by_address_faults_as_a_write() {
     let mut m = mapped(&[0xd50b7a21], va, 3, 12, 0); // dc cvac, x1
     assert_eq!(fault(&mut m.rig), (0x9600_0147, va));
 }
+
+#[test]
+fn a_debuggers_breakpoint_is_at_one_address_of_a_page_only() {
+    use crate::a64::{Reason, Stop};
+    let va = 0x1234_5678_9000u64;
+    // add x0, x0, #1; add x0, x0, #1; br x1: the page runs at its own address, then at va.
+    let mut m = mapped(&[0x91000400, 0x91000400, 0xd61f0020], va, 3, 12, BASE | PLAIN);
+    m.rig.cluster.set_breakpoints(vec![va + 4]);
+    let until = m.rig.cluster.time() + 1000;
+    let stop = m.rig.cluster.run(&mut m.rig.board, until);
+    assert_eq!(stop, Stop::Debugger { cpu: 0, reason: Reason::Breakpoint });
+    assert_eq!((m.rig.core().pc, m.rig.core().x[0]), (va + 4, 3));
+}

@@ -471,3 +471,46 @@ fn firmware_starts_another_core() {
     let core = rig.cluster.core_of(1).unwrap();
     assert_eq!((core.x[0], core.x[1]), (42, 0x8000_0001));
 }
+
+#[test]
+fn a_debuggers_breakpoint_stops_before_its_instruction_and_can_be_passed() {
+    use crate::a64::Reason;
+    let mut rig = rig(&[0x91000400, 0x91000400, 0x91000400, 0x17fffffe]); // add x0, x0, #1, three times; b .-8
+    rig.run(20);
+    rig.cluster.set_breakpoints(vec![BASE + 8]);
+    let stop = Stop::Debugger { cpu: 0, reason: Reason::Breakpoint };
+    for _ in 0..3 {
+        let until = rig.cluster.time() + 1000;
+        assert_eq!(rig.cluster.run(&mut rig.board, until), stop);
+        assert_eq!(rig.core().pc, BASE + 8);
+        let before = rig.core().x[0];
+        assert_eq!(rig.cluster.run(&mut rig.board, until), stop, "it stays there");
+        assert!(rig.cluster.step(&mut rig.board, 0));
+        assert_eq!((rig.core().pc, rig.core().x[0]), (BASE + 12, before + 1));
+    }
+    rig.cluster.set_breakpoints(vec![]);
+    let until = rig.cluster.time() + 1000;
+    assert_eq!(rig.cluster.run(&mut rig.board, until), Stop::Time);
+}
+
+#[test]
+fn a_debuggers_watchpoint_stops_before_the_access() {
+    use crate::a64::{Reason, Watch};
+    let mut rig = rig(&[0xf9400020, 0xb9000c22, 0x17fffffe]); // ldr x0, [x1]; str w2, [x1, #12]; b .-8
+    rig.core().x[1] = BASE + 0x2000;
+    rig.core().x[2] = 9;
+    rig.run(20);
+    rig.ram.store64(BASE + 0x2008, 0);
+    rig.cluster.set_watchpoints(vec![Watch {
+        first: BASE + 0x200f,
+        last: BASE + 0x200f,
+        read: true,
+        write: true,
+    }]);
+    let until = rig.cluster.time() + 1000;
+    let reason = Reason::Watch { address: BASE + 0x200c, write: true };
+    assert_eq!(rig.cluster.run(&mut rig.board, until), Stop::Debugger { cpu: 0, reason });
+    assert_eq!((rig.core().pc, rig.ram.load64(BASE + 0x2008)), (BASE + 4, Some(0)));
+    assert!(rig.cluster.step(&mut rig.board, 0));
+    assert_eq!((rig.core().pc, rig.ram.load64(BASE + 0x2008)), (BASE + 8, Some(9 << 32)));
+}

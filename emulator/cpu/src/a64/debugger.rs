@@ -51,7 +51,7 @@ impl Stops {
     /// Is there one at the same place of some page? Decoded pages are physical, so the address at
     /// which a place was decoded says nothing about the others at which it will run.
     pub(in crate::a64) fn at_offset(&self, pc: u64) -> bool {
-        self.breakpoints.iter().any(|address| (address ^ pc) % PAGE_SIZE == 0)
+        self.breakpoints.iter().any(|address| (address ^ pc).is_multiple_of(PAGE_SIZE))
     }
 
     /// Is anything in the page of `va` watched?

@@ -453,6 +453,33 @@ fn a_saved_run_goes_on_as_if_nothing_had_happened() {
 }
 
 #[test]
+fn every_unit_of_time_is_an_instruction_however_a_run_is_cut() {
+    for slice in [1, 7, 999, 1000, 1001, 30_000] {
+        let mut rig = rig(&[0x91000400, 0x17ffffff]); // add x0, x0, #1; b .-4
+        for _ in 0..10 {
+            rig.run(slice);
+        }
+        let time = rig.cluster.time();
+        assert!((10 * slice..10 * slice + 20).contains(&time), "{slice}: {time}");
+        assert_eq!(rig.core().x[0], time.div_ceil(2), "{slice}");
+    }
+}
+
+#[test]
+fn an_interrupt_made_by_the_last_core_to_sleep_wakes_the_first() {
+    // CPU 0 sleeps at once; CPU 1's store makes CPU 0's interrupt, then it sleeps as well.
+    let mut rig = rig(&[0xd503207f, 0xd53be040, 0x14000000]); // wfi; mrs x0, cntvct_el0; b .
+    rig.core().pstate.daif = daif::ALL;
+    rig.load(BASE + 0x1000, &[0xb9000020, 0xd503207f, 0x17ffffff]); // str w0, [x1]; wfi; b .-4
+    rig.board.doorbell = Some(0x900_0040);
+    rig.cluster.start(1, BASE + 0x1000, 0);
+    rig.cluster.core_of(1).unwrap().x[1] = 0x900_0040;
+    rig.cluster.core_of(1).unwrap().pstate.daif = daif::ALL;
+    assert_eq!(rig.run(1_000_000).core().x[0], 0, "within the first tick");
+    assert_eq!(rig.core().pc, BASE + 8);
+}
+
+#[test]
 fn a_run_ends_where_it_should() {
     let mut rig = rig(&[0xd4000002, 0x14000000]); // hvc #0
     rig.board.stop = true;

@@ -33,6 +33,9 @@ pub(in crate::a64) struct Board {
     pub(in crate::a64) gic_writes: Vec<(u16, u64)>,
     /// Changes of performance monitor lines.
     pub(in crate::a64) pmu_lines: Vec<bool>,
+    /// A write here raises the IRQ line of CPU 0.
+    pub(in crate::a64) doorbell: Option<u64>,
+    rung: bool,
     levels: [bool; 2],
 }
 
@@ -44,11 +47,14 @@ impl Bus for Board {
 
     fn write(&mut self, _at: At, address: u64, size: u8, value: u64) -> Result<(), BusError> {
         self.log.push((address, size, Some(value)));
+        self.rung |= self.doorbell == Some(address);
         if address >> 16 == 0x900 { Ok(()) } else { Err(BusError) }
     }
 
     fn lines(&mut self, at: At) -> Lines {
-        Lines { irq: self.lines.irq || self.virtual_timer_is_irq && self.levels[at.cpu], ..self.lines }
+        let timer = self.virtual_timer_is_irq && self.levels[at.cpu];
+        let rung = self.rung && at.cpu == 0;
+        Lines { irq: self.lines.irq || timer || rung, ..self.lines }
     }
 
     fn timer_line(&mut self, at: At, timer: usize, level: bool) {

@@ -293,8 +293,17 @@ pub struct Tlb {
     cold: Box<[Cold; BANKS * ENTRIES]>,
     /// First entry of the selected bank.
     selected: usize,
-    /// The largest [`Mapping::shift`] entered since the last full flush.
-    widest: u8,
+    /// First and last address of all translations wider than a page that were entered since the
+    /// last full flush, and of what lies between them.
+    wide: Option<(u64, u64)>,
+}
+
+/// Pages up to which a flush of a range probes instead of looking at all entries.
+const FEW_PAGES: u64 = 64;
+
+/// The address bits below a translation of 1 << `shift` bytes.
+fn below(shift: u8) -> u64 {
+    (1u64 << shift.min(63)) - 1
 }
 
 fn index(va: u64) -> usize {
@@ -313,7 +322,7 @@ impl Tlb {
             hot: Box::new([HOT; BANKS * ENTRIES]),
             cold: Box::new([COLD; BANKS * ENTRIES]),
             selected: 0,
-            widest: 0,
+            wide: None,
         }
     }
 
@@ -402,14 +411,18 @@ impl Tlb {
             addend: host.map_or(0, |host| host.as_ptr().expose_provenance().wrapping_sub(page as usize)),
         };
         self.cold[index_in(bank, va)] = Cold { tag: page, mapping };
-        self.widest = self.widest.max(mapping.shift);
+        if u32::from(mapping.shift) > PAGE_SHIFT {
+            let below = below(mapping.shift);
+            let (first, last) = self.wide.unwrap_or((!0, 0));
+            self.wide = Some((first.min(va & !below), last.max(va | below)));
+        }
     }
 
     /// Empties it.
     pub fn flush(&mut self) {
         self.hot.fill(HOT);
         self.cold.fill(COLD);
-        self.widest = 0;
+        self.wide = None;
     }
 
     /// Drops all entries of one address space.
@@ -421,21 +434,26 @@ impl Tlb {
     /// address bits of `mask`.
     pub fn flush_range(&mut self, first: u64, last: u64, mask: u64) {
         let (first, last) = (first & mask, last & mask);
-        if first >> PAGE_SHIFT == last >> PAGE_SHIFT && u32::from(self.widest) <= PAGE_SHIFT {
-            // A small page can only be where its address says.
-            for at in (0..BANKS).map(|bank| index_in(bank, first)) {
+        let wide =
+            self.wide.is_some_and(|(from, to)| first <= to & mask && last >= from & mask || from > to & mask);
+        let pages = (last.wrapping_sub(first) >> PAGE_SHIFT).saturating_add(1);
+        if wide || pages > FEW_PAGES {
+            self.drop_where(|entry| {
+                let below = below(entry.mapping.shift);
+                let start = entry.tag & mask & !below;
+                start <= last && (start | below & mask) >= first
+            });
+            return;
+        }
+        // Small pages can only be where their addresses say.
+        for page in (0..pages).map(|page| first + (page << PAGE_SHIFT)) {
+            for at in (0..BANKS).map(|bank| index_in(bank, page)) {
                 let tag = self.cold[at].tag;
-                if tag != NO_TAG && (tag ^ first) & mask & !(PAGE_SIZE - 1) == 0 {
+                if tag != NO_TAG && (tag ^ page) & mask & !(PAGE_SIZE - 1) == 0 {
                     self.drop_at(at);
                 }
             }
-            return;
         }
-        self.drop_where(|entry| {
-            let below = (1u64 << entry.mapping.shift.min(63)) - 1;
-            let start = entry.tag & mask & !below;
-            start <= last && (start | below & mask) >= first
-        });
     }
 
     /// Makes stores to a frame take the slow way, because it now holds decoded code.

@@ -1,6 +1,7 @@
 //! Small programs, as words from an assembler.
 
 mod exceptions;
+mod hostile;
 mod integer;
 mod machine;
 mod memory;

@@ -262,6 +262,10 @@ impl Cluster {
         if core.activity == Activity::Off {
             return;
         }
+        if self.last != cpu {
+            // Others ran: what they stored ended this core's reservation, which is an event.
+            core.event |= core.monitor.take().is_some();
+        }
         core.grant(self.time, 0);
         let mut env = Env {
             bus: &mut *bus,
@@ -284,12 +288,7 @@ impl Cluster {
         if self.cores[cpu].activity != Activity::Running {
             return false;
         }
-        if self.last != cpu {
-            // Others ran: what they stored ended this core's reservation.
-            let core = &mut self.cores[cpu];
-            core.event |= core.monitor.take().is_some();
-            self.last = cpu;
-        }
+        self.last = cpu;
         // One instruction is to be looked at by itself.
         let mut care = false;
         while self.time < end && self.cores[cpu].activity == Activity::Running && !self.cores[cpu].yielded {
@@ -394,3 +393,9 @@ impl Env<'_> {
         }
     }
 }
+
+/// A cluster may be built on one thread and run on another.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Cluster>();
+};

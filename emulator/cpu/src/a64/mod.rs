@@ -39,6 +39,12 @@
 //! - Memory is in order; barriers do nothing. ISB and exception entry or return end a block.
 //! - There is no EL2, no EL3, no AArch32 and no big-endian data. Stage 2 would join in
 //!   `mmu::walk`, and EL2 in `exception::entry`.
+//!
+//! # What is absent
+//! EL2, EL3, Secure state and AArch32. Big-endian data. SVE, SME, MTE, PAuth, BTI, RAS, SPE, trace,
+//! LPA2, 52-bit addresses, TTL hints, CSSC, MOPS, LS64, TME, RNG. Event counters of the PMU. External
+//! debug and debug state. Contiguous hints are not used. Stores of one core are seen by another at
+//! its turn, so no weak ordering is ever observed. Trapped floating-point exceptions.
 
 mod cluster;
 mod core;

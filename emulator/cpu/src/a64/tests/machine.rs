@@ -183,6 +183,18 @@ fn an_event_ends_wfe_on_another_core() {
 }
 
 #[test]
+fn a_store_by_another_core_ends_the_wfe_of_a_lock() {
+    // ldaxr w2, [x1]; wfe; mov x0, #1; b .
+    let mut rig = rig(&[0x885ffc22, 0xd503205f, 0xd2800020, 0x14000000]);
+    rig.core().x[1] = BASE + 0x2000;
+    rig.load(BASE + 0x1000, &[0x889ffc3f, 0x14000000]); // stlr wzr, [x1]; b .
+    assert_eq!(rig.run(5000).core().x[0], 0);
+    rig.cluster.start(1, BASE + 0x1000, 0);
+    rig.cluster.core_of(1).unwrap().x[1] = BASE + 0x2000;
+    assert_eq!(rig.run(3000).core().x[0], 1);
+}
+
+#[test]
 fn the_event_stream_ends_wfe() {
     let mut rig = rig(&[
         0xd503205f, // wfe

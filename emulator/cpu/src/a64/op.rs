@@ -6,7 +6,8 @@
 
 use std::cell::Cell;
 
-use crate::interp::{CodePage, Frame};
+use super::features::Features;
+use crate::interp::{CodePage, Frame, Ram};
 
 /// One operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,14 +66,12 @@ pub(in crate::a64) enum Kind {
     Undecoded,
     /// A debugger may have a breakpoint here.
     Stop,
-    /// The end of the page: go on with the next one.
-    PageEnd,
     /// Unallocated, or of a feature that is not implemented.
     Undefined,
     Nop,
 
     // Data processing, immediate.
-    /// rd = pc + imm
+    /// rd = pc + imm; once in its page, rd = start of the page + imm
     Adr,
     /// rd = page of pc + imm
     Adrp,
@@ -110,7 +109,7 @@ pub(in crate::a64) enum Kind {
     Extr32,
 
     // Branches, exceptions, system.
-    /// pc += imm
+    /// pc += imm; once in its page, pc = start of the page + imm, as in all that follow
     B,
     Bl,
     /// If the condition whose truth table is `form` holds.
@@ -135,7 +134,7 @@ pub(in crate::a64) enum Kind {
     /// rd = SP_EL0, at EL1
     MrsSpEl0,
 
-    // Loads and stores. Address: rn + imm.
+    // Loads and stores. Address: rn + imm, where rn is not SP.
     Ldr64,
     Ldr32,
     Ldr16,
@@ -149,7 +148,10 @@ pub(in crate::a64) enum Kind {
     Str32,
     Str16,
     Str8,
-    // Address: rn + (extended rm << b); `a` and `imm` extend: shifted left and back, then masked.
+    // Address: SP + imm, after the check of SP's alignment.
+    LdrSp64,
+    StrSp64,
+    // Address: rn + (extended rm << b), where rn is not SP; `a` and `imm` extend: shifted left and back, then masked.
     LdrR64,
     LdrR32,
     LdrR16,
@@ -163,12 +165,15 @@ pub(in crate::a64) enum Kind {
     StrR32,
     StrR16,
     StrR8,
-    /// Pairs: rd and rm at rn + imm; `a` is an [`Indexing`].
+    /// Pairs: rd and rm at rn + imm; `a` is an [`Indexing`]. For 64 bits rn is not SP.
     Ldp64,
     Ldp32,
     Ldpsw,
     Stp64,
     Stp32,
+    /// The same with SP as base.
+    LdpSp64,
+    StpSp64,
     /// Other loads and stores: `form` is a [`super::exec::memory::Form`].
     Memory,
 
@@ -362,34 +367,45 @@ impl Slot {
 
 const _: () = assert!(size_of::<Slot>() == 16);
 
-/// One page of operations, the last followed by [`Kind::PageEnd`].
+/// One page of operations.
 pub(in crate::a64) struct Page {
-    pub(in crate::a64) frame: Frame,
-    slots: [Slot; Page::OPS + 1],
+    frame: Frame,
+    slots: [Slot; Page::OPS],
 }
 
 impl Page {
     /// Instructions in a page.
     pub(in crate::a64) const OPS: usize = 1024;
 
+    /// The operations from an index on; none for one outside the page.
     #[inline(always)]
-    pub(in crate::a64) fn slot(&self, index: usize) -> &Slot {
-        &self.slots[index]
+    pub(in crate::a64) fn from(&self, index: usize) -> std::slice::Iter<'_, Slot> {
+        self.slots.get(index..).unwrap_or_default().iter()
     }
 
-    /// Keeps what an instruction was decoded to.
-    pub(in crate::a64) fn decoded(&self, index: usize, op: Op) {
-        if let Some(slot) = self.slots[..Self::OPS].get(index) {
-            slot.set(op);
+    /// Decodes the instruction at an index. What is relative to PC becomes relative to the page.
+    pub(in crate::a64) fn decode(&self, index: usize, ram: &Ram, features: &Features) -> Op {
+        let offset = (index % Self::OPS * 4) as u64;
+        let op = super::decode::decode(ram.load(self.frame, offset), features);
+        match op.kind {
+            Kind::Adr
+            | Kind::B
+            | Kind::Bl
+            | Kind::BCond
+            | Kind::Cbz64
+            | Kind::Cbz32
+            | Kind::Cbnz64
+            | Kind::Cbnz32
+            | Kind::Tbz
+            | Kind::Tbnz => Op { imm: op.imm.wrapping_add(offset), ..op },
+            _ => op,
         }
     }
 }
 
 impl CodePage for Page {
     fn new(frame: Frame) -> Self {
-        let slots = [const { Slot::new(Kind::Undecoded) }; Self::OPS + 1];
-        slots[Self::OPS].set(Op::new(Kind::PageEnd));
-        Self { frame, slots }
+        Self { frame, slots: [const { Slot::new(Kind::Undecoded) }; Self::OPS] }
     }
 
     fn forget(&self, first: u16, last: u16) {

@@ -4,6 +4,7 @@ use super::{bit, bits, signed, source, target, with_sp};
 use crate::a64::exec::memory::{Form, Width};
 use crate::a64::features::Features;
 use crate::a64::op::{Indexing, Kind, Op};
+use crate::a64::regs::SP;
 use crate::a64::simd;
 
 pub(super) fn decode(word: u32, features: &Features) -> Option<Op> {
@@ -82,6 +83,9 @@ fn single(word: u32, vector: bool, offset: u64) -> Option<Op> {
         // Five bits.
         return Some(op.regs(bits(word, 4, 0) as u8, base(word), 0).a(size).imm(offset));
     }
+    if base(word) == SP {
+        return stack(word, offset);
+    }
     let (kind, rt) = match transfer(word)? {
         Transfer::Prefetch => return Some(Op::new(Kind::Nop)),
         Transfer::Store(width) => (
@@ -109,6 +113,18 @@ fn single(word: u32, vector: bool, offset: u64) -> Option<Op> {
         ),
     };
     Some(Op::new(kind).regs(rt, base(word), 0).imm(offset))
+}
+
+/// The same with SP as base: its alignment is to be checked.
+fn stack(word: u32, offset: u64) -> Option<Op> {
+    let (op, rt) = match transfer(word)? {
+        Transfer::Prefetch => return Some(Op::new(Kind::Nop)),
+        Transfer::Load(Width::X) => (Op::new(Kind::LdrSp64), target(word)),
+        Transfer::Store(Width::X) => (Op::new(Kind::StrSp64), source(word)),
+        Transfer::Load(width) => (memory(Form::LoadIndexed).a(width as u8), target(word)),
+        Transfer::Store(width) => (memory(Form::StoreIndexed).a(width as u8), source(word)),
+    };
+    Some(op.regs(rt, SP, 0).b(Indexing::Offset as u8).imm(offset))
 }
 
 fn unsigned_offset(word: u32, vector: bool) -> Option<Op> {
@@ -154,7 +170,20 @@ fn register_offset(word: u32, vector: bool) -> Option<Op> {
         // Five bits.
         return Some(op.regs(bits(word, 4, 0) as u8, base(word), rm).a(back).b(amount).imm(mask));
     }
-    let (kind, rt) = match transfer(word)? {
+    // Two bits.
+    let amount = if bit(word, 12) { bits(word, 31, 30) as u8 } else { 0 };
+    let address = |op: Op, rt: u8| op.regs(rt, base(word), rm).a(back).b(amount).imm(mask);
+    let transfer = transfer(word)?;
+    if base(word) == SP {
+        let (form, width, rt) = match transfer {
+            Transfer::Prefetch => return Some(Op::new(Kind::Nop)),
+            Transfer::Load(width) => (Form::LoadRegister, width, target(word)),
+            Transfer::Store(width) => (Form::StoreRegister, width, source(word)),
+        };
+        let op = memory(form);
+        return Some(address(Op { form: op.form | (width as u16) << 8, ..op }, rt));
+    }
+    let (kind, rt) = match transfer {
         Transfer::Prefetch => return Some(Op::new(Kind::Nop)),
         Transfer::Store(width) => (
             match width {
@@ -180,9 +209,7 @@ fn register_offset(word: u32, vector: bool) -> Option<Op> {
             target(word),
         ),
     };
-    // Two bits.
-    let amount = if bit(word, 12) { bits(word, 31, 30) as u8 } else { 0 };
-    Some(Op::new(kind).regs(rt, base(word), rm).a(back).b(amount).imm(mask))
+    Some(address(Op::new(kind), rt))
 }
 
 fn literal(word: u32, vector: bool) -> Option<Op> {
@@ -223,6 +250,8 @@ fn pair(word: u32, vector: bool) -> Option<Op> {
         (0, true) => (Kind::Ldp32, 2),
         (0, false) => (Kind::Stp32, 2),
         (1, true) if bits(word, 24, 23) != 0 => (Kind::Ldpsw, 2),
+        (2, true) if base(word) == SP => (Kind::LdpSp64, 3),
+        (2, false) if base(word) == SP => (Kind::StpSp64, 3),
         (2, true) => (Kind::Ldp64, 3),
         (2, false) => (Kind::Stp64, 3),
         _ => return None,

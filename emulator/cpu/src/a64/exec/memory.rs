@@ -15,6 +15,9 @@ forms! {
         /// `a` is a [`Width`], `b` an [`Indexing`].
         LoadIndexed,
         StoreIndexed,
+        /// The [`Width`] is in the high byte of `form`; the address is formed as in the loop.
+        LoadRegister,
+        StoreRegister,
         /// LDTR: `a` is a [`Width`].
         LoadUnprivileged,
         StoreUnprivileged,
@@ -222,6 +225,13 @@ impl Core {
         Ok(())
     }
 
+    /// Base plus the extended and shifted rm.
+    fn register_offset(&mut self, op: Op) -> Result<u64, Raised> {
+        let back = u32::from(op.a & 63);
+        let index = ((self.x[op.rm] << back) as i64 >> back) as u64 & op.imm;
+        Ok(self.base(op.rn)?.wrapping_add(index << (op.b & 7)))
+    }
+
     /// Access with the rights of EL0, unless UAO says otherwise [Arm D8.4.1.6].
     fn unprivileged<R>(&mut self, access: impl FnOnce(&mut Self) -> Result<R, Raised>) -> Result<R, Raised> {
         let current = self.mmu.data.bank();
@@ -249,6 +259,15 @@ pub(in crate::a64) fn execute(core: &mut Core, env: &mut Env<'_>, op: Op) -> Res
             let value = core.x[op.rd];
             core.store_width(env, address, width, value)?;
             core.x[op.rn] = moved;
+        }
+        Form::LoadRegister => {
+            let address = core.register_offset(op)?;
+            core.x[op.rd] = core.load_width(env, address, Width::of(op.form >> 8))?;
+        }
+        Form::StoreRegister => {
+            let address = core.register_offset(op)?;
+            let value = core.x[op.rd];
+            core.store_width(env, address, Width::of(op.form >> 8), value)?;
         }
         Form::LoadUnprivileged => {
             let address = core.base(op.rn)?.wrapping_add(op.imm);
@@ -317,9 +336,7 @@ fn vector(core: &mut Core, env: &mut Env<'_>, op: Op, form: Form) -> Result<(), 
             core.v[first] = core.load_vector(env, address, size)?;
         }
         _ => {
-            let back = u32::from(op.a & 63);
-            let index = ((core.x[op.rm] << back) as i64 >> back) as u64 & op.imm;
-            let address = core.base(op.rn)?.wrapping_add(index << (op.b & 7));
+            let address = core.register_offset(op)?;
             // The size is in the high byte.
             let size = (op.form >> 8) as u8;
             if form == Form::LoadVectorRegister {

@@ -4,7 +4,6 @@ use super::arith::{self, adds32, adds64, logic32, logic64, subs32, subs64};
 use super::{memory, system};
 use crate::a64::core::{Core, Env, Raised};
 use crate::a64::debugger::Reason;
-use crate::a64::decode::decode;
 use crate::a64::exception::{self, Exception, debug, syndrome};
 use crate::a64::op::{Indexing, Kind, Op, Page, Slot};
 use crate::a64::regs::El;
@@ -86,31 +85,39 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
             continue 'page;
         }
         let base = core.pc & !0xfff;
-        let mut idx = (core.pc >> 2) as usize % Page::OPS;
-        let mut start = idx;
+        // The operations to come, the current one excluded, and how many there were when the budget
+        // was last brought up to date.
+        let mut rest = page.from((core.pc >> 2) as usize % Page::OPS);
+        let mut start = rest.len();
 
+        /// Index of the current instruction in the page.
+        macro_rules! here {
+            () => {
+                (Page::OPS - 1).wrapping_sub(rest.len())
+            };
+        }
         /// Brings PC and the budget up to the current instruction, to leave it there.
         macro_rules! leave {
             () => {{
-                core.pc = base.wrapping_add(idx as u64 * 4);
-                core.left -= (idx - start) as i64;
+                core.pc = base.wrapping_add(here!() as u64 * 4);
+                core.left -= (start - 1 - rest.len()) as i64;
             }};
         }
         /// The same, to go on.
         macro_rules! sync {
             () => {{
                 leave!();
-                start = idx;
+                start = rest.len() + 1;
             }};
         }
         /// Goes to `base + $to`.
         macro_rules! jump_to {
             ($to:expr) => {{
                 let to: u64 = $to;
-                core.left -= (idx + 1 - start) as i64;
+                core.left -= (start - rest.len()) as i64;
                 if !CAREFUL && core.left > 0 && to & !0xffc == 0 {
-                    idx = (to >> 2) as usize;
-                    start = idx;
+                    rest = page.from((to >> 2) as usize);
+                    start = rest.len();
                     continue;
                 }
                 core.pc = base.wrapping_add(to);
@@ -119,12 +126,12 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
         }
         macro_rules! branch {
             ($op:expr) => {
-                jump_to!((idx as u64 * 4).wrapping_add($op.imm()))
+                jump_to!($op.imm())
             };
         }
         macro_rules! link {
             () => {
-                base.wrapping_add(idx as u64 * 4 + 4)
+                base.wrapping_add(here!() as u64 * 4 + 4)
             };
         }
         /// The value, or the exception is taken.
@@ -153,14 +160,14 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
         }
         macro_rules! offset {
             ($op:expr) => {
-                base!($op).wrapping_add($op.imm())
+                core.x[$op.rn()].wrapping_add($op.imm())
             };
         }
         macro_rules! register_offset {
             ($op:expr) => {{
                 let back = u32::from($op.a() & 63);
                 let index = ((core.x[$op.rm()] << back) as i64 >> back) as u64 & $op.imm();
-                base!($op).wrapping_add(index << ($op.b() & 7))
+                core.x[$op.rn()].wrapping_add(index << ($op.b() & 7))
             }};
         }
         macro_rules! load {
@@ -187,8 +194,8 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
         }
         /// Address of a pair, and what the base becomes.
         macro_rules! pair {
-            ($op:expr) => {{
-                let old = base!($op);
+            ($old:expr, $op:expr) => {{
+                let old = $old;
                 let moved = old.wrapping_add($op.imm());
                 match Indexing::of(u16::from($op.a())) {
                     Indexing::Offset => (moved, old),
@@ -198,8 +205,8 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
             }};
         }
         macro_rules! load_pair {
-            ($type:ty, $op:expr) => {{
-                let (address, moved) = pair!($op);
+            ($type:ty, $base:expr, $op:expr) => {{
+                let (address, moved) = pair!($base, $op);
                 let (first, second) = match core.mmu.data.load_pair::<$type>(address) {
                     Some(pair) => pair,
                     None => {
@@ -218,8 +225,8 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
             }};
         }
         macro_rules! store_pair {
-            ($type:ty, $op:expr) => {{
-                let (address, moved) = pair!($op);
+            ($type:ty, $base:expr, $op:expr) => {{
+                let (address, moved) = pair!($base, $op);
                 let values = (core.x[$op.rd()] as $type, core.x[$op.rm()] as $type);
                 if !core.mmu.data.store_pair::<$type>(address, values) {
                     sync!();
@@ -264,17 +271,27 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
         }
 
         loop {
-            let mut op = page.slot(idx);
+            let Some(mut op) = rest.next() else {
+                core.left -= start as i64;
+                core.pc = base.wrapping_add(4096);
+                continue 'page;
+            };
             if CAREFUL && op.kind() == Kind::Stop {
-                passed.set(decode(env.ram.load(page.frame, idx as u64 % 1024 * 4), &features));
+                passed.set(page.decode(here!(), env.ram, &features));
                 op = &passed;
             }
-            let (n, m) = (core.x[op.rn()], core.x[op.rm()]);
+            let n = core.x[op.rn()];
+            macro_rules! m {
+                () => {
+                    core.x[op.rm()]
+                };
+            }
             match op.kind() {
                 Kind::Undecoded => {
-                    let word = env.ram.load::<u32>(page.frame, idx as u64 % 1024 * 4);
-                    let stop = env.stops.at_offset(idx as u64 * 4);
-                    page.decoded(idx, if stop { Op::new(Kind::Stop) } else { decode(word, &features) });
+                    let index = here!();
+                    let stop = env.stops.at_offset(index as u64 * 4);
+                    op.set(if stop { Op::new(Kind::Stop) } else { page.decode(index, env.ram, &features) });
+                    rest = page.from(index);
                     continue;
                 }
                 Kind::Stop => {
@@ -286,14 +303,10 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                     // The breakpoint is in another page, or at another address of this one.
                     return Exit::Care;
                 }
-                Kind::PageEnd => {
-                    leave!();
-                    continue 'page;
-                }
                 Kind::Undefined => undefined!(),
                 Kind::Nop => {}
 
-                Kind::Adr => set!(op, base.wrapping_add(idx as u64 * 4).wrapping_add(op.imm())),
+                Kind::Adr => set!(op, base.wrapping_add(op.imm())),
                 Kind::Adrp => set!(op, base.wrapping_add(op.imm())),
                 Kind::AddI64 => set!(op, n.wrapping_add(op.imm())),
                 Kind::AddI32 => set!(op, n.wrapping_add(op.imm()) & LOW),
@@ -326,11 +339,11 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                     set!(op, if op.b() != 0 { value & LOW } else { value });
                 }
                 Kind::Extr64 => {
-                    let both = u128::from(n) << 64 | u128::from(m);
+                    let both = u128::from(n) << 64 | u128::from(m!());
                     set!(op, (both >> (op.a() & 63)) as u64);
                 }
                 Kind::Extr32 => {
-                    let both = (n & LOW) << 32 | m & LOW;
+                    let both = (n & LOW) << 32 | m!() & LOW;
                     set!(op, both >> (op.a() & 31) & LOW);
                 }
 
@@ -405,6 +418,8 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                 Kind::Str32 => store!(u32, op, offset!(op)),
                 Kind::Str16 => store!(u16, op, offset!(op)),
                 Kind::Str8 => store!(u8, op, offset!(op)),
+                Kind::LdrSp64 => set!(op, load!(u64, base!(op).wrapping_add(op.imm()))),
+                Kind::StrSp64 => store!(u64, op, base!(op).wrapping_add(op.imm())),
                 Kind::LdrR64 => set!(op, load!(u64, register_offset!(op))),
                 Kind::LdrR32 => set!(op, u64::from(load!(u32, register_offset!(op)))),
                 Kind::LdrR16 => set!(op, u64::from(load!(u16, register_offset!(op)))),
@@ -419,45 +434,51 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                 Kind::StrR16 => store!(u16, op, register_offset!(op)),
                 Kind::StrR8 => store!(u8, op, register_offset!(op)),
                 Kind::Ldp64 => {
-                    let (first, second) = load_pair!(u64, op);
+                    let (first, second) = load_pair!(u64, n, op);
                     core.x[op.rd()] = first;
                     core.x[op.rm()] = second;
                 }
                 Kind::Ldp32 => {
-                    let (first, second) = load_pair!(u32, op);
+                    let (first, second) = load_pair!(u32, base!(op), op);
                     core.x[op.rd()] = u64::from(first);
                     core.x[op.rm()] = u64::from(second);
                 }
                 Kind::Ldpsw => {
-                    let (first, second) = load_pair!(u32, op);
+                    let (first, second) = load_pair!(u32, base!(op), op);
                     core.x[op.rd()] = first as i32 as u64;
                     core.x[op.rm()] = second as i32 as u64;
                 }
-                Kind::Stp64 => store_pair!(u64, op),
-                Kind::Stp32 => store_pair!(u32, op),
+                Kind::Stp64 => store_pair!(u64, n, op),
+                Kind::Stp32 => store_pair!(u32, base!(op), op),
+                Kind::LdpSp64 => {
+                    let (first, second) = load_pair!(u64, base!(op), op);
+                    core.x[op.rd()] = first;
+                    core.x[op.rm()] = second;
+                }
+                Kind::StpSp64 => store_pair!(u64, base!(op), op),
                 Kind::Memory => {
                     sync!();
                     attempt!(memory::execute(core, env, op.get()));
                 }
 
-                Kind::AddR64 => set!(op, n.wrapping_add(m)),
-                Kind::AddR32 => set!(op, n.wrapping_add(m) & LOW),
-                Kind::SubR64 => set!(op, n.wrapping_sub(m)),
-                Kind::SubR32 => set!(op, n.wrapping_sub(m) & LOW),
-                Kind::AddsR64 => set_flags!(op, adds64(n, m)),
-                Kind::AddsR32 => set_flags!(op, adds32(n, m)),
-                Kind::SubsR64 => set_flags!(op, subs64(n, m)),
-                Kind::SubsR32 => set_flags!(op, subs32(n, m)),
-                Kind::AddS64 => set!(op, n.wrapping_add(arith::shift64(m, op.a(), op.b()))),
-                Kind::AddS32 => set!(op, n.wrapping_add(arith::shift32(m, op.a(), op.b())) & LOW),
-                Kind::SubS64 => set!(op, n.wrapping_sub(arith::shift64(m, op.a(), op.b()))),
-                Kind::SubS32 => set!(op, n.wrapping_sub(arith::shift32(m, op.a(), op.b())) & LOW),
-                Kind::AddsS64 => set_flags!(op, adds64(n, arith::shift64(m, op.a(), op.b()))),
-                Kind::AddsS32 => set_flags!(op, adds32(n, arith::shift32(m, op.a(), op.b()))),
-                Kind::SubsS64 => set_flags!(op, subs64(n, arith::shift64(m, op.a(), op.b()))),
-                Kind::SubsS32 => set_flags!(op, subs32(n, arith::shift32(m, op.a(), op.b()))),
+                Kind::AddR64 => set!(op, n.wrapping_add(m!())),
+                Kind::AddR32 => set!(op, n.wrapping_add(m!()) & LOW),
+                Kind::SubR64 => set!(op, n.wrapping_sub(m!())),
+                Kind::SubR32 => set!(op, n.wrapping_sub(m!()) & LOW),
+                Kind::AddsR64 => set_flags!(op, adds64(n, m!())),
+                Kind::AddsR32 => set_flags!(op, adds32(n, m!())),
+                Kind::SubsR64 => set_flags!(op, subs64(n, m!())),
+                Kind::SubsR32 => set_flags!(op, subs32(n, m!())),
+                Kind::AddS64 => set!(op, n.wrapping_add(arith::shift64(m!(), op.a(), op.b()))),
+                Kind::AddS32 => set!(op, n.wrapping_add(arith::shift32(m!(), op.a(), op.b())) & LOW),
+                Kind::SubS64 => set!(op, n.wrapping_sub(arith::shift64(m!(), op.a(), op.b()))),
+                Kind::SubS32 => set!(op, n.wrapping_sub(arith::shift32(m!(), op.a(), op.b())) & LOW),
+                Kind::AddsS64 => set_flags!(op, adds64(n, arith::shift64(m!(), op.a(), op.b()))),
+                Kind::AddsS32 => set_flags!(op, adds32(n, arith::shift32(m!(), op.a(), op.b()))),
+                Kind::SubsS64 => set_flags!(op, subs64(n, arith::shift64(m!(), op.a(), op.b()))),
+                Kind::SubsS32 => set_flags!(op, subs32(n, arith::shift32(m!(), op.a(), op.b()))),
                 Kind::AddX64 => {
-                    let second = arith::extend(m, op.a(), op.b());
+                    let second = arith::extend(m!(), op.a(), op.b());
                     match op.form() & 3 {
                         0 => set!(op, n.wrapping_add(second)),
                         1 => set!(op, n.wrapping_sub(second)),
@@ -466,7 +487,7 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                     }
                 }
                 Kind::AddX32 => {
-                    let second = arith::extend(m, op.a(), op.b());
+                    let second = arith::extend(m!(), op.a(), op.b());
                     match op.form() & 3 {
                         0 => set!(op, n.wrapping_add(second) & LOW),
                         1 => set!(op, n.wrapping_sub(second) & LOW),
@@ -474,50 +495,50 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                         _ => set_flags!(op, subs32(n, second)),
                     }
                 }
-                Kind::AndR64 => set!(op, n & (m ^ op.imm())),
-                Kind::AndR32 => set!(op, n & (m ^ op.imm()) & LOW),
-                Kind::OrrR64 => set!(op, n | m ^ op.imm()),
-                Kind::OrrR32 => set!(op, (n | m ^ op.imm()) & LOW),
-                Kind::EorR64 => set!(op, n ^ m ^ op.imm()),
-                Kind::EorR32 => set!(op, (n ^ m ^ op.imm()) & LOW),
+                Kind::AndR64 => set!(op, n & (m!() ^ op.imm())),
+                Kind::AndR32 => set!(op, n & (m!() ^ op.imm()) & LOW),
+                Kind::OrrR64 => set!(op, n | m!() ^ op.imm()),
+                Kind::OrrR32 => set!(op, (n | m!() ^ op.imm()) & LOW),
+                Kind::EorR64 => set!(op, n ^ m!() ^ op.imm()),
+                Kind::EorR32 => set!(op, (n ^ m!() ^ op.imm()) & LOW),
                 Kind::AndsR64 => {
-                    let value = n & (m ^ op.imm());
+                    let value = n & (m!() ^ op.imm());
                     set_flags!(op, (value, logic64(value)));
                 }
                 Kind::AndsR32 => {
-                    let value = n & (m ^ op.imm()) & LOW;
+                    let value = n & (m!() ^ op.imm()) & LOW;
                     set_flags!(op, (value, logic32(value)));
                 }
-                Kind::AndS64 => set!(op, n & (arith::shift64(m, op.a(), op.b()) ^ op.imm())),
-                Kind::AndS32 => set!(op, n & (arith::shift32(m, op.a(), op.b()) ^ op.imm()) & LOW),
-                Kind::OrrS64 => set!(op, n | arith::shift64(m, op.a(), op.b()) ^ op.imm()),
-                Kind::OrrS32 => set!(op, (n | arith::shift32(m, op.a(), op.b()) ^ op.imm()) & LOW),
-                Kind::EorS64 => set!(op, n ^ arith::shift64(m, op.a(), op.b()) ^ op.imm()),
-                Kind::EorS32 => set!(op, (n ^ arith::shift32(m, op.a(), op.b()) ^ op.imm()) & LOW),
+                Kind::AndS64 => set!(op, n & (arith::shift64(m!(), op.a(), op.b()) ^ op.imm())),
+                Kind::AndS32 => set!(op, n & (arith::shift32(m!(), op.a(), op.b()) ^ op.imm()) & LOW),
+                Kind::OrrS64 => set!(op, n | arith::shift64(m!(), op.a(), op.b()) ^ op.imm()),
+                Kind::OrrS32 => set!(op, (n | arith::shift32(m!(), op.a(), op.b()) ^ op.imm()) & LOW),
+                Kind::EorS64 => set!(op, n ^ arith::shift64(m!(), op.a(), op.b()) ^ op.imm()),
+                Kind::EorS32 => set!(op, (n ^ arith::shift32(m!(), op.a(), op.b()) ^ op.imm()) & LOW),
                 Kind::AndsS64 => {
-                    let value = n & (arith::shift64(m, op.a(), op.b()) ^ op.imm());
+                    let value = n & (arith::shift64(m!(), op.a(), op.b()) ^ op.imm());
                     set_flags!(op, (value, logic64(value)));
                 }
                 Kind::AndsS32 => {
-                    let value = n & (arith::shift32(m, op.a(), op.b()) ^ op.imm()) & LOW;
+                    let value = n & (arith::shift32(m!(), op.a(), op.b()) ^ op.imm()) & LOW;
                     set_flags!(op, (value, logic32(value)));
                 }
-                Kind::Mov64 => set!(op, m),
-                Kind::Mov32 => set!(op, m & LOW),
+                Kind::Mov64 => set!(op, m!()),
+                Kind::Mov32 => set!(op, m!() & LOW),
                 Kind::Adc64 => {
-                    let second = if op.a() != 0 { !m } else { m };
+                    let second = if op.a() != 0 { !m!() } else { m!() };
                     let (value, flags) = arith::add_with_carry64(n, second, core.nzcv.c());
                     core.x[op.rd()] = value;
                     core.nzcv = if op.b() != 0 { flags } else { core.nzcv };
                 }
                 Kind::Adc32 => {
-                    let second = if op.a() != 0 { !m } else { m };
+                    let second = if op.a() != 0 { !m!() } else { m!() };
                     let (value, flags) = arith::add_with_carry32(n, second, core.nzcv.c());
                     core.x[op.rd()] = value;
                     core.nzcv = if op.b() != 0 { flags } else { core.nzcv };
                 }
                 Kind::Ccmp64 => {
-                    let second = m | op.imm();
+                    let second = m!() | op.imm();
                     core.nzcv = match (core.nzcv.holds(op.form()), op.b() & 2 != 0) {
                         (false, _) => crate::a64::regs::Nzcv(op.a()),
                         (true, false) => subs64(n, second).1,
@@ -525,59 +546,61 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                     };
                 }
                 Kind::Ccmp32 => {
-                    let second = m | op.imm();
+                    let second = m!() | op.imm();
                     core.nzcv = match (core.nzcv.holds(op.form()), op.b() & 2 != 0) {
                         (false, _) => crate::a64::regs::Nzcv(op.a()),
                         (true, false) => subs32(n, second).1,
                         (true, true) => adds32(n, second).1,
                     };
                 }
-                Kind::Csel64 => set!(op, if core.nzcv.holds(op.form()) { n } else { m }),
-                Kind::Csel32 => set!(op, if core.nzcv.holds(op.form()) { n } else { m } & LOW),
-                Kind::Csinc64 => set!(op, if core.nzcv.holds(op.form()) { n } else { m.wrapping_add(1) }),
+                Kind::Csel64 => set!(op, if core.nzcv.holds(op.form()) { n } else { m!() }),
+                Kind::Csel32 => set!(op, if core.nzcv.holds(op.form()) { n } else { m!() } & LOW),
+                Kind::Csinc64 => set!(op, if core.nzcv.holds(op.form()) { n } else { m!().wrapping_add(1) }),
                 Kind::Csinc32 => {
-                    set!(op, if core.nzcv.holds(op.form()) { n } else { m.wrapping_add(1) } & LOW);
+                    set!(op, if core.nzcv.holds(op.form()) { n } else { m!().wrapping_add(1) } & LOW);
                 }
-                Kind::Csinv64 => set!(op, if core.nzcv.holds(op.form()) { n } else { !m }),
-                Kind::Csinv32 => set!(op, if core.nzcv.holds(op.form()) { n } else { !m } & LOW),
-                Kind::Csneg64 => set!(op, if core.nzcv.holds(op.form()) { n } else { m.wrapping_neg() }),
+                Kind::Csinv64 => set!(op, if core.nzcv.holds(op.form()) { n } else { !m!() }),
+                Kind::Csinv32 => set!(op, if core.nzcv.holds(op.form()) { n } else { !m!() } & LOW),
+                Kind::Csneg64 => set!(op, if core.nzcv.holds(op.form()) { n } else { m!().wrapping_neg() }),
                 Kind::Csneg32 => {
-                    set!(op, if core.nzcv.holds(op.form()) { n } else { m.wrapping_neg() } & LOW)
+                    set!(op, if core.nzcv.holds(op.form()) { n } else { m!().wrapping_neg() } & LOW)
                 }
-                Kind::Lslv64 => set!(op, n << (m & 63)),
-                Kind::Lslv32 => set!(op, n << (m & 31) & LOW),
-                Kind::Lsrv64 => set!(op, n >> (m & 63)),
-                Kind::Lsrv32 => set!(op, (n & LOW) >> (m & 31)),
-                Kind::Asrv64 => set!(op, (n as i64 >> (m & 63)) as u64),
-                Kind::Asrv32 => set!(op, u64::from((n as i32 >> (m & 31)) as u32)),
-                Kind::Rorv64 => set!(op, n.rotate_right((m & 63) as u32)),
-                Kind::Rorv32 => set!(op, u64::from((n as u32).rotate_right((m & 31) as u32))),
-                Kind::Udiv64 => set!(op, n.checked_div(m).unwrap_or(0)),
-                Kind::Udiv32 => set!(op, u64::from((n as u32).checked_div(m as u32).unwrap_or(0))),
-                Kind::Sdiv64 => set!(op, if m == 0 { 0 } else { (n as i64).wrapping_div(m as i64) as u64 }),
+                Kind::Lslv64 => set!(op, n << (m!() & 63)),
+                Kind::Lslv32 => set!(op, n << (m!() & 31) & LOW),
+                Kind::Lsrv64 => set!(op, n >> (m!() & 63)),
+                Kind::Lsrv32 => set!(op, (n & LOW) >> (m!() & 31)),
+                Kind::Asrv64 => set!(op, (n as i64 >> (m!() & 63)) as u64),
+                Kind::Asrv32 => set!(op, u64::from((n as i32 >> (m!() & 31)) as u32)),
+                Kind::Rorv64 => set!(op, n.rotate_right((m!() & 63) as u32)),
+                Kind::Rorv32 => set!(op, u64::from((n as u32).rotate_right((m!() & 31) as u32))),
+                Kind::Udiv64 => set!(op, n.checked_div(m!()).unwrap_or(0)),
+                Kind::Udiv32 => set!(op, u64::from((n as u32).checked_div(m!() as u32).unwrap_or(0))),
+                Kind::Sdiv64 => {
+                    set!(op, if m!() == 0 { 0 } else { (n as i64).wrapping_div(m!() as i64) as u64 })
+                }
                 Kind::Sdiv32 => {
-                    let (n, m) = (n as i32, m as i32);
+                    let (n, m) = (n as i32, m!() as i32);
                     set!(op, if m == 0 { 0 } else { u64::from(n.wrapping_div(m) as u32) });
                 }
-                Kind::Madd64 => set!(op, core.x[op.a()].wrapping_add(n.wrapping_mul(m))),
-                Kind::Madd32 => set!(op, core.x[op.a()].wrapping_add(n.wrapping_mul(m)) & LOW),
-                Kind::Msub64 => set!(op, core.x[op.a()].wrapping_sub(n.wrapping_mul(m))),
-                Kind::Msub32 => set!(op, core.x[op.a()].wrapping_sub(n.wrapping_mul(m)) & LOW),
+                Kind::Madd64 => set!(op, core.x[op.a()].wrapping_add(n.wrapping_mul(m!()))),
+                Kind::Madd32 => set!(op, core.x[op.a()].wrapping_add(n.wrapping_mul(m!())) & LOW),
+                Kind::Msub64 => set!(op, core.x[op.a()].wrapping_sub(n.wrapping_mul(m!()))),
+                Kind::Msub32 => set!(op, core.x[op.a()].wrapping_sub(n.wrapping_mul(m!())) & LOW),
                 Kind::Smaddl => {
-                    let product = i64::from(n as i32) * i64::from(m as i32);
+                    let product = i64::from(n as i32) * i64::from(m!() as i32);
                     set!(op, core.x[op.a()].wrapping_add(product as u64));
                 }
                 Kind::Smsubl => {
-                    let product = i64::from(n as i32) * i64::from(m as i32);
+                    let product = i64::from(n as i32) * i64::from(m!() as i32);
                     set!(op, core.x[op.a()].wrapping_sub(product as u64));
                 }
-                Kind::Umaddl => set!(op, core.x[op.a()].wrapping_add((n & LOW) * (m & LOW))),
-                Kind::Umsubl => set!(op, core.x[op.a()].wrapping_sub((n & LOW) * (m & LOW))),
+                Kind::Umaddl => set!(op, core.x[op.a()].wrapping_add((n & LOW) * (m!() & LOW))),
+                Kind::Umsubl => set!(op, core.x[op.a()].wrapping_sub((n & LOW) * (m!() & LOW))),
                 Kind::Smulh => {
-                    let product = i128::from(n as i64) * i128::from(m as i64);
+                    let product = i128::from(n as i64) * i128::from(m!() as i64);
                     set!(op, (product >> 64) as u64);
                 }
-                Kind::Umulh => set!(op, ((u128::from(n) * u128::from(m)) >> 64) as u64),
+                Kind::Umulh => set!(op, ((u128::from(n) * u128::from(m!())) >> 64) as u64),
                 Kind::Rbit64 => set!(op, n.reverse_bits()),
                 Kind::Rbit32 => set!(op, u64::from((n as u32).reverse_bits())),
                 Kind::Rev16 => set!(op, arith::rev16(n)),
@@ -589,7 +612,7 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                 Kind::Clz32 => set!(op, u64::from((n as u32).leading_zeros())),
                 Kind::Cls64 => set!(op, arith::cls64(n)),
                 Kind::Cls32 => set!(op, arith::cls32(n)),
-                Kind::Crc32 => set!(op, u64::from(arith::crc32(n as u32, m, op.a(), op.b() != 0))),
+                Kind::Crc32 => set!(op, u64::from(arith::crc32(n as u32, m!(), op.a(), op.b() != 0))),
                 Kind::Flags => arith::flags(core, op.get()),
 
                 Kind::Fp => {
@@ -606,10 +629,9 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                     attempt!(simd::execute_memory(core, env, op.get()));
                 }
             }
-            idx += 1;
             if CAREFUL {
-                core.left -= (idx - start) as i64;
-                core.pc = base.wrapping_add(idx as u64 * 4);
+                core.left -= (start - rest.len()) as i64;
+                core.pc = base.wrapping_add(here!() as u64 * 4 + 4);
                 continue 'page;
             }
         }

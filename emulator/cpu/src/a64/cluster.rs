@@ -332,7 +332,9 @@ impl Cluster {
     fn deliver(&mut self, from: usize) {
         for message in std::mem::take(&mut self.outbox) {
             if let Message::Start { cpu, entry, context } = message {
-                self.start(cpu, entry, context);
+                if !self.is_on(cpu) {
+                    self.start(cpu, entry, context);
+                }
                 continue;
             }
             for (_, core) in self.cores.iter_mut().enumerate().filter(|(cpu, _)| *cpu != from) {

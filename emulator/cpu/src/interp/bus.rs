@@ -42,7 +42,9 @@ pub enum Conduit {
 pub enum CallOutcome {
     /// Go on behind the call.
     Return,
-    /// Go on behind the call, and start another CPU at `entry` in EL1 with `context` in X0.
+    /// Go on behind the call, and start another CPU at `entry` in EL1 with `context` in X0. One
+    /// that is on already stays as it is: it is the machine that knows which are, and tells the
+    /// caller.
     Start {
         /// Index of the CPU to start.
         cpu: usize,

@@ -104,6 +104,6 @@ pub trait Bus {
         None
     }
 
-    /// A firmware call [SMCCC]: X0 to X17 in, results out.
+    /// A firmware call by the SMC calling convention: X0 to X17 in, results out.
     fn firmware_call(&mut self, at: At, conduit: Conduit, x: &mut [u64; 18]) -> CallOutcome;
 }

@@ -57,6 +57,20 @@ fn speed(c: &mut Criterion) {
     let programs = [
         ("mix", include_bytes!("../guests/mix.bin").to_vec()),
         (
+            // Copies 4 MiB, again and again; the two do not lie where the direct-mapped TLB confuses them.
+            "copy",
+            words(&[
+                0xaa0003e2, // mov x2, x0
+                0x91504003, // add x3, x0, #0x410, lsl #12
+                0xd2a00086, // mov x6, #0x40000
+                0xa8c11444, // ldp x4, x5, [x2], #16
+                0xa8811464, // stp x4, x5, [x3], #16
+                0xf10004c6, // subs x6, x6, #1
+                0x54ffffa1, // b.ne .-12
+                0x17fffff9, // b .-28
+            ]),
+        ),
+        (
             // A load from each of 1024 pages in turn: every one misses the TLB.
             "tlb_miss",
             words(&[

@@ -126,6 +126,16 @@ impl Features {
         tlbi_range: true,
         ttcnp: true,
         asid16: true,
+        fp16: true,
+        rdm: true,
+        dotprod: true,
+        fhm: true,
+        fcma: true,
+        jscvt: true,
+        frintts: true,
+        aes: true,
+        sha1: true,
+        sha256: true,
         pa_bits: 48,
         ..Self::V8_0
     };

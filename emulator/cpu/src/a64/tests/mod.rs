@@ -7,3 +7,4 @@ mod machine;
 mod memory;
 mod programs;
 pub(super) mod rig;
+mod vectors;

@@ -1,0 +1,403 @@
+//! All CPUs of a machine, turn by turn on one thread.
+//!
+//! Cores run in the order of their index, each for a quantum, and time is the sum of what they ran.
+//! So time never differs between two cores, and the interleaving is a function of the guest alone.
+//! A turn may end late by the rest of a block, which is at most one page of instructions. When all
+//! cores wait, time jumps to the next timer.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::core::{Activity, Core, CoreState, Env, Message, Settings};
+use super::debugger::{Reason, Stops};
+use super::exec::run::{Exit, run};
+use super::features::Features;
+use super::mmu::tlbi::Scope;
+use super::op::Page;
+use crate::interp::{Bus, CodePages, CodeWatch, Conduit, Ram};
+
+/// What a cluster is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Number of CPUs.
+    pub cpus: usize,
+    /// What they implement.
+    pub features: Features,
+    /// The instruction that makes firmware calls; the other one is undefined.
+    pub conduit: Option<Conduit>,
+    /// Frequency of the system counter in Hz, as CNTFRQ_EL0 gives it.
+    pub counter_frequency: u32,
+    /// Instructions per tick of the counter, at least 1.
+    pub time_per_tick: u64,
+    /// Instructions that a CPU runs before the next one has its turn, at least 1.
+    pub quantum: u32,
+}
+
+/// Why [`Cluster::run`] returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The time asked for has come.
+    Time,
+    /// A firmware call asked for it ([`crate::interp::CallOutcome::Stop`]).
+    Firmware {
+        /// The CPU that made the call.
+        cpu: usize,
+    },
+    /// No CPU is on.
+    AllOff,
+    /// A breakpoint or watchpoint of a debugger.
+    Debugger {
+        /// The CPU that reached it.
+        cpu: usize,
+        /// Which.
+        reason: Reason,
+    },
+}
+
+/// The CPUs of a machine.
+pub struct Cluster {
+    ram: Ram,
+    pages: CodePages<Page>,
+    cores: Vec<Core>,
+    settings: Settings,
+    quantum: u32,
+    time: u64,
+    /// The core whose turn is next.
+    turn: usize,
+    /// The core that ran last.
+    last: usize,
+    outbox: Vec<Message>,
+    stops: Stops,
+}
+
+/// A cluster as it is saved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterState {
+    cores: Vec<CoreState>,
+    settings: Settings,
+    quantum: u32,
+    time: u64,
+    turn: usize,
+    last: usize,
+}
+
+impl Cluster {
+    /// CPUs over `ram`, all off.
+    pub fn new(ram: Ram, config: &Config) -> Self {
+        let settings = Settings {
+            features: config.features,
+            conduit: config.conduit,
+            counter_frequency: config.counter_frequency,
+            time_per_tick: config.time_per_tick.max(1),
+        };
+        Self {
+            pages: CodePages::new(&ram),
+            cores: (0..config.cpus).map(|index| Core::new(&ram, index, &config.features)).collect(),
+            ram,
+            settings,
+            quantum: config.quantum.max(1),
+            time: 0,
+            turn: 0,
+            last: 0,
+            outbox: Vec::new(),
+            stops: Stops::default(),
+        }
+    }
+
+    /// Starts a CPU at physical address `entry` in EL1 with the MMU off and `context` in X0. No
+    /// effect on one that does not exist.
+    pub fn start(&mut self, cpu: usize, entry: u64, context: u64) {
+        if let Some(core) = self.cores.get_mut(cpu) {
+            core.reset(cpu, &self.settings.features);
+            core.pc = entry;
+            core.x[0] = context;
+            core.activity = Activity::Running;
+        }
+    }
+
+    /// Is this CPU on? A CPU that waits is.
+    pub fn is_on(&self, cpu: usize) -> bool {
+        self.cores.get(cpu).is_some_and(|core| core.activity != Activity::Off)
+    }
+
+    /// What writes to RAM by devices, loaders and debuggers must be reported to.
+    pub fn code_watch(&self) -> Arc<CodeWatch> {
+        self.pages.watch()
+    }
+
+    /// Instructions retired by all CPUs, plus what was skipped while all of them waited. An
+    /// exception counts as one instruction.
+    pub fn time(&self) -> u64 {
+        self.time
+    }
+
+    /// The value of the system counter.
+    pub fn counter(&self) -> u64 {
+        self.settings.counter(self.time)
+    }
+
+    /// Everything but RAM, between two runs.
+    pub fn save(&self) -> ClusterState {
+        let Self { ram: _, pages: _, cores, settings, quantum, time, turn, last, outbox: _, stops: _ } = self;
+        ClusterState {
+            cores: cores.iter().map(Core::save).collect(),
+            settings: settings.clone(),
+            quantum: *quantum,
+            time: *time,
+            turn: *turn,
+            last: *last,
+        }
+    }
+
+    /// Continues from a saved state, over the RAM this cluster has.
+    pub fn restore(&mut self, state: ClusterState) {
+        let ClusterState { cores, settings, quantum, time, turn, last } = state;
+        self.settings = Settings { time_per_tick: settings.time_per_tick.max(1), ..settings };
+        self.quantum = quantum.max(1);
+        self.time = time;
+        self.turn = turn;
+        self.last = last;
+        self.outbox.clear();
+        self.pages.clear();
+        let features = self.settings.features;
+        self.cores = cores
+            .into_iter()
+            .enumerate()
+            .map(|(index, state)| {
+                let mut core = Core::new(&self.ram, index, &features);
+                core.restore(state, &features);
+                core
+            })
+            .collect();
+    }
+
+    /// Runs until `until`, which may be passed by the rest of a block.
+    pub fn run(&mut self, bus: &mut dyn Bus, until: u64) -> Stop {
+        while self.time < until {
+            if self.cores.iter().all(|core| core.activity == Activity::Off) {
+                return Stop::AllOff;
+            }
+            self.round(bus, until);
+            if self.all_wait() {
+                // One core may have made an interrupt for another.
+                self.look_at_all(bus);
+                if self.all_wait() {
+                    let next = self.cores.iter().filter_map(|core| self.wakes(core)).min();
+                    self.time = next.unwrap_or(until).clamp(self.time, until);
+                    self.look_at_all(bus);
+                }
+            }
+            if let Some(cpu) = self.cores.iter_mut().position(|core| std::mem::take(&mut core.stopped)) {
+                return Stop::Firmware { cpu };
+            }
+            for (cpu, core) in self.cores.iter_mut().enumerate() {
+                if let Some(reason) = core.debugger.take() {
+                    return Stop::Debugger { cpu, reason };
+                }
+            }
+        }
+        Stop::Time
+    }
+
+    /// Runs one instruction, or exception entry, of one CPU, and no other CPU meanwhile. Returns
+    /// false where that CPU is off or waits.
+    pub fn step(&mut self, bus: &mut dyn Bus, cpu: usize) -> bool {
+        if cpu >= self.cores.len() {
+            return false;
+        }
+        self.look(bus, cpu);
+        self.cores[cpu].stepped_over = true;
+        let ran = self.slice::<true>(bus, cpu, self.time.saturating_add(1));
+        self.cores[cpu].stepped_over = false;
+        ran
+    }
+
+    /// Gives each core that has not had it its turn, up to one that stops the run.
+    fn round(&mut self, bus: &mut dyn Bus, until: u64) {
+        while self.turn < self.cores.len() {
+            if self.time >= until {
+                return;
+            }
+            let cpu = self.turn;
+            self.look(bus, cpu);
+            let end = self.time.saturating_add(u64::from(self.quantum)).min(until);
+            self.slice::<false>(bus, cpu, end);
+            if self.time >= end || self.cores[cpu].activity != Activity::Running || self.cores[cpu].yielded {
+                self.cores[cpu].yielded = false;
+                self.turn += 1;
+            }
+            if self.cores[cpu].stops_run() {
+                return;
+            }
+        }
+        self.turn = 0;
+    }
+
+    /// When a waiting core wakes by itself.
+    fn wakes(&self, core: &Core) -> Option<u64> {
+        if core.activity == Activity::Off {
+            return None;
+        }
+        let timer = core.timer_deadline(&self.settings, self.time);
+        let stream = core.stream_due.filter(|_| core.activity == Activity::WaitEvent);
+        timer.into_iter().chain(stream).min()
+    }
+
+    /// Does no core run, and no core end the run?
+    fn all_wait(&self) -> bool {
+        self.cores.iter().all(|core| core.activity != Activity::Running && !core.stops_run())
+    }
+
+    fn look_at_all(&mut self, bus: &mut dyn Bus) {
+        for cpu in 0..self.cores.len() {
+            self.look(bus, cpu);
+        }
+    }
+
+    /// Looks at a core's timers and interrupt lines, and wakes it if it waits for what has come.
+    fn look(&mut self, bus: &mut dyn Bus, cpu: usize) {
+        self.pages.drain();
+        let core = &mut self.cores[cpu];
+        if core.activity == Activity::Off {
+            return;
+        }
+        if self.last != cpu {
+            // Others ran: what they stored ended this core's reservation, which is an event.
+            core.event |= core.monitor.take().is_some();
+        }
+        core.grant(self.time, 0);
+        let mut env = Env {
+            bus: &mut *bus,
+            ram: &self.ram,
+            pages: &self.pages,
+            outbox: &mut self.outbox,
+            cpu,
+            settings: &self.settings,
+            stops: &self.stops,
+        };
+        core.update_timers(&mut env);
+        core.update_pmu(&mut env);
+        core.poll_lines(&mut env);
+        core.poll_stream();
+        core.wake();
+    }
+
+    /// Runs one core until `end`, or until it waits. False if it does not run at all.
+    fn slice<const EXACT: bool>(&mut self, bus: &mut dyn Bus, cpu: usize, end: u64) -> bool {
+        if self.cores[cpu].activity != Activity::Running {
+            return false;
+        }
+        self.last = cpu;
+        // One instruction is to be looked at by itself.
+        let mut care = false;
+        while self.time < end && self.cores[cpu].activity == Activity::Running && !self.cores[cpu].yielded {
+            let core = &mut self.cores[cpu];
+            let end = if care { self.time + 1 } else { end };
+            let limit = core.timer_deadline(&self.settings, self.time).unwrap_or(end);
+            let limit = limit.clamp(self.time + 1, end);
+            // A slice is no longer than a quantum.
+            core.grant(self.time, (limit - self.time) as i64);
+            let mut env = Env {
+                bus: &mut *bus,
+                ram: &self.ram,
+                pages: &self.pages,
+                outbox: &mut self.outbox,
+                cpu,
+                settings: &self.settings,
+                stops: &self.stops,
+            };
+            let exit = if EXACT || care || core.needs_care() {
+                run::<true>(core, &mut env)
+            } else {
+                run::<false>(core, &mut env)
+            };
+            care = exit == Exit::Care;
+            core.update_timers(&mut env);
+            core.update_pmu(&mut env);
+            self.time = core.now();
+            self.pages.drain();
+            if exit == Exit::CacheFull {
+                self.forget_decoded();
+            }
+            self.deliver(cpu);
+            if self.cores[cpu].stops_run() {
+                break;
+            }
+        }
+        true
+    }
+
+    /// Tells the other cores what a core had to say.
+    fn deliver(&mut self, from: usize) {
+        for message in std::mem::take(&mut self.outbox) {
+            if let Message::Start { cpu, entry, context } = message {
+                if !self.is_on(cpu) {
+                    self.start(cpu, entry, context);
+                }
+                continue;
+            }
+            for (_, core) in self.cores.iter_mut().enumerate().filter(|(cpu, _)| *cpu != from) {
+                match message {
+                    Message::Tlbi(scope) => core.mmu.invalidate(scope),
+                    Message::Event => core.event = true,
+                    Message::Guard(frame) => core.mmu.data.guard(frame),
+                    Message::Start { .. } => {}
+                }
+            }
+        }
+    }
+
+    pub(in crate::a64) fn core(&self, cpu: usize) -> Option<&Core> {
+        self.cores.get(cpu)
+    }
+
+    pub(in crate::a64) fn core_of(&mut self, cpu: usize) -> Option<&mut Core> {
+        self.cores.get_mut(cpu)
+    }
+
+    pub(in crate::a64) fn features(&self) -> Features {
+        self.settings.features
+    }
+
+    pub(in crate::a64) fn stops_mut(&mut self) -> &mut Stops {
+        &mut self.stops
+    }
+
+    /// Decodes everything anew.
+    pub(in crate::a64) fn forget_decoded(&mut self) {
+        self.pages.clear();
+        self.cores.iter_mut().for_each(|core| core.mmu.forget_recent());
+    }
+
+    /// Translates everything anew.
+    pub(in crate::a64) fn forget_translations(&mut self) {
+        self.cores.iter_mut().for_each(|core| core.mmu.flush());
+    }
+
+    pub(in crate::a64) fn ram(&self) -> &Ram {
+        &self.ram
+    }
+}
+
+/// Messages that are kept apart; more TLB maintenance than this becomes "everything".
+const KEPT: usize = 64;
+
+impl Env<'_> {
+    /// Tells all other cores, before they run next.
+    pub(in crate::a64) fn tell(&mut self, message: Message) {
+        let message = match message {
+            Message::Tlbi(_) if self.outbox.len() >= KEPT => Message::Tlbi(Scope::All),
+            message => message,
+        };
+        if self.outbox.last() != Some(&message) {
+            self.outbox.push(message);
+        }
+    }
+}
+
+/// A cluster may be built on one thread and run on another.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Cluster>();
+};

@@ -1,13 +1,15 @@
 //! All CPUs of a machine, turn by turn on one thread.
 //!
 //! Cores run in the order of their index, each for a quantum, and time is the sum of what they ran.
-//! So time never differs between two cores, and the interleaving is a function of the guest alone.
+//! So time never differs between two cores, and the interleaving is a function of the guest alone: a run
+//! that ends within a turn does not end the turn.
 //! A turn may end late by the rest of a block, which is at most one page of instructions. When all
-//! cores wait, time jumps to the next timer.
+//! cores wait, time jumps to the next timer, or to what is due next in the machine.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::core::{Activity, Core, CoreState, Env, Message, Settings};
 use super::debugger::{Reason, Stops};
@@ -15,7 +17,7 @@ use super::exec::run::{Exit, run};
 use super::features::Features;
 use super::mmu::tlbi::Scope;
 use super::op::Page;
-use crate::interp::{Bus, CodePages, CodeWatch, Conduit, Ram};
+use crate::interp::{At, Bus, CodePages, CodeWatch, Conduit, Ram};
 
 /// What a cluster is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +65,10 @@ pub struct Cluster {
     settings: Settings,
     quantum: u32,
     time: u64,
-    /// The core whose turn is next.
+    /// The core whose turn it is.
     turn: usize,
+    /// When its turn ends, if it has begun.
+    turn_end: Option<u64>,
     /// The core that ran last.
     last: usize,
     outbox: Vec<Message>,
@@ -79,8 +83,22 @@ pub struct ClusterState {
     quantum: u32,
     time: u64,
     turn: usize,
+    turn_end: Option<u64>,
     last: usize,
 }
+
+/// A state cannot be restored: it is of a machine with other CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the saved state has {saved} CPUs, and this machine {here}; restore it to a machine like its own")]
+pub struct OtherCpus {
+    /// CPUs in the state.
+    pub saved: usize,
+    /// CPUs here.
+    pub here: usize,
+}
+
+/// No run gets here; a state that claims a later time is not to make it wrap around.
+const LATEST: u64 = 1 << 63;
 
 impl Cluster {
     /// CPUs over `ram`, all off.
@@ -99,6 +117,7 @@ impl Cluster {
             quantum: config.quantum.max(1),
             time: 0,
             turn: 0,
+            turn_end: None,
             last: 0,
             outbox: Vec::new(),
             stops: Stops::default(),
@@ -139,24 +158,44 @@ impl Cluster {
 
     /// Everything but RAM, between two runs.
     pub fn save(&self) -> ClusterState {
-        let Self { ram: _, pages: _, cores, settings, quantum, time, turn, last, outbox: _, stops: _ } = self;
+        let Self {
+            ram: _,
+            pages: _,
+            cores,
+            settings,
+            quantum,
+            time,
+            turn,
+            turn_end,
+            last,
+            outbox: _,
+            stops: _,
+        } = self;
         ClusterState {
             cores: cores.iter().map(Core::save).collect(),
             settings: settings.clone(),
             quantum: *quantum,
             time: *time,
             turn: *turn,
+            turn_end: *turn_end,
             last: *last,
         }
     }
 
     /// Continues from a saved state, over the RAM this cluster has.
-    pub fn restore(&mut self, state: ClusterState) {
-        let ClusterState { cores, settings, quantum, time, turn, last } = state;
+    ///
+    /// # Errors
+    /// [`OtherCpus`], and nothing has changed.
+    pub fn restore(&mut self, state: ClusterState) -> Result<(), OtherCpus> {
+        let ClusterState { cores, settings, quantum, time, turn, turn_end, last } = state;
+        if cores.len() != self.cores.len() {
+            return Err(OtherCpus { saved: cores.len(), here: self.cores.len() });
+        }
         self.settings = Settings { time_per_tick: settings.time_per_tick.max(1), ..settings };
         self.quantum = quantum.max(1);
-        self.time = time;
+        self.time = time.min(LATEST);
         self.turn = turn;
+        self.turn_end = turn_end.map(|end| end.min(self.time + u64::from(self.quantum)));
         self.last = last;
         self.outbox.clear();
         self.pages.clear();
@@ -170,6 +209,7 @@ impl Cluster {
                 core
             })
             .collect();
+        Ok(())
     }
 
     /// Runs until `until`, which may be passed by the rest of a block.
@@ -183,8 +223,11 @@ impl Cluster {
                 // One core may have made an interrupt for another.
                 self.look_at_all(bus);
                 if self.all_wait() {
-                    let next = self.cores.iter().filter_map(|core| self.wakes(core)).min();
-                    self.time = next.unwrap_or(until).clamp(self.time, until);
+                    let wakes = self.cores.iter().filter_map(|core| self.wakes(core));
+                    // What is late already must not hold time up.
+                    let due = bus.next_event().map(|due| due.max(self.time + 1));
+                    // The last block may have gone past `until`.
+                    self.time = wakes.chain(due).min().unwrap_or(until).min(until).max(self.time);
                     self.look_at_all(bus);
                 }
             }
@@ -210,6 +253,8 @@ impl Cluster {
         self.cores[cpu].stepped_over = true;
         let ran = self.slice::<true>(bus, cpu, self.time.saturating_add(1));
         self.cores[cpu].stepped_over = false;
+        // Nobody else has a turn that YIELD could give up.
+        self.cores[cpu].yielded = false;
         ran
     }
 
@@ -221,17 +266,21 @@ impl Cluster {
             }
             let cpu = self.turn;
             self.look(bus, cpu);
-            let end = self.time.saturating_add(u64::from(self.quantum)).min(until);
-            self.slice::<false>(bus, cpu, end);
+            let quantum = u64::from(self.quantum);
+            let end = self.turn_end.unwrap_or(self.time.saturating_add(quantum));
+            self.turn_end = Some(end);
+            self.slice::<false>(bus, cpu, end.min(until));
             if self.time >= end || self.cores[cpu].activity != Activity::Running || self.cores[cpu].yielded {
                 self.cores[cpu].yielded = false;
                 self.turn += 1;
+                self.turn_end = None;
             }
             if self.cores[cpu].stops_run() {
                 return;
             }
         }
         self.turn = 0;
+        self.turn_end = None;
     }
 
     /// When a waiting core wakes by itself.
@@ -281,6 +330,12 @@ impl Cluster {
         core.poll_lines(&mut env);
         core.poll_stream();
         core.wake();
+        if bus.take_event(At { cpu, time: self.time }) {
+            for core in &mut self.cores {
+                core.event = true;
+                core.wake();
+            }
+        }
     }
 
     /// Runs one core until `end`, or until it waits. False if it does not run at all.
@@ -390,7 +445,8 @@ impl Env<'_> {
             Message::Tlbi(_) if self.outbox.len() >= KEPT => Message::Tlbi(Scope::All),
             message => message,
         };
-        if self.outbox.last() != Some(&message) {
+        // Saying it once more would change nothing, and could be said without end.
+        if !self.outbox.contains(&message) {
             self.outbox.push(message);
         }
     }

@@ -185,7 +185,8 @@ impl Core {
         self.pstate = PState::RESET;
         self.fpcr = 0;
         self.fpsr = 0;
-        self.sys = SysRegs::reset(index, features);
+        let old = std::mem::replace(&mut self.sys, SysRegs::reset(index, features));
+        self.sys.keep_outputs(&old);
         self.monitor = None;
         self.event = false;
         self.activity = Activity::Off;
@@ -266,9 +267,9 @@ impl Core {
         self.v = v;
         self.nzcv = Nzcv(nzcv.0 & 15);
         self.pc = pc;
-        self.pstate = pstate;
-        self.fpcr = fpcr;
-        self.fpsr = fpsr;
+        self.pstate = PState { daif: pstate.daif & daif::ALL, ..pstate };
+        self.set_fpcr(fpcr.into(), features);
+        self.set_fpsr(fpsr.into());
         self.sys = sys;
         self.monitor = monitor;
         self.event = event;

@@ -63,7 +63,7 @@ mod sysreg;
 mod tests;
 mod view;
 
-pub use cluster::{Cluster, ClusterState, Config, Stop};
+pub use cluster::{Cluster, ClusterState, Config, OtherCpus, Stop};
 pub use core::CoreState;
 pub use debugger::{Reason, Watch};
 pub use features::Features;

@@ -6,7 +6,7 @@ use super::mmu::walk::{Access, Rights, translate};
 use super::regs::{El, Nzcv, SP};
 
 /// The registers that a debugger shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registers {
     /// X0 to X30.
     pub x: [u64; 31],
@@ -43,7 +43,8 @@ impl Cluster {
     }
 
     /// Replaces the registers of a CPU. A PSTATE that an exception return could not establish
-    /// changes the flags and nothing else. No effect on a CPU that does not exist.
+    /// changes the flags and nothing else; bits of FPCR and FPSR that are not implemented stay zero. No
+    /// effect on a CPU that does not exist.
     pub fn set_registers(&mut self, cpu: usize, registers: &Registers) {
         let features = self.features();
         let Some(core) = self.core_of(cpu) else { return };
@@ -57,16 +58,17 @@ impl Cluster {
         core.x[SP] = registers.sp;
         core.pc = registers.pc;
         core.v = registers.v;
-        core.fpcr = registers.fpcr;
-        core.fpsr = registers.fpsr;
+        core.set_fpcr(registers.fpcr.into(), &features);
+        core.set_fpsr(registers.fpsr.into());
     }
 
     /// The physical address that a CPU's current translation gives `va` for reading at EL1 or, with
-    /// `user`, EL0. `None` where it faults. The access flag may be set, as by AT.
+    /// `user`, EL0. `None` where it faults. Nothing is recorded in the tables, and an access flag that
+    /// is clear is no fault.
     pub fn translate(&self, cpu: usize, va: u64, user: bool) -> Option<u64> {
         let core = self.core(cpu)?;
         let rights = Rights { privileged: !user, pan: false };
-        translate(core.mmu.regime(), self.ram(), va, rights, Access::Read).ok().map(|found| found.pa)
+        translate(core.mmu.regime(), self.ram(), va, rights, Access::Look).ok().map(|found| found.pa)
     }
 
     /// The exception level of a CPU.

@@ -82,6 +82,18 @@ pub trait Bus {
     /// other call.
     fn lines(&mut self, at: At) -> Lines;
 
+    /// When something is due that may change an interrupt line, in the units of [`At::time`]. Asked
+    /// while all CPUs wait: time jumps no further than there, and [`Self::lines`] is asked at that time.
+    fn next_event(&mut self) -> Option<u64> {
+        None
+    }
+
+    /// Whether a device has sent an event to all CPUs since the last call, as the instruction SEV does.
+    /// Asked after [`Self::lines`] at the start of every quantum.
+    fn take_event(&mut self, _at: At) -> bool {
+        false
+    }
+
     /// The pending SError was taken.
     fn serror_taken(&mut self, _at: At) {}
 

@@ -7,7 +7,38 @@
 //!     1 16000 qemu-aarch64 -cpu cortex-a57 ./oracle
 //! ```
 //!
-//! Arguments: the list, the file to write, a seed, how many sequences of 64 instructions to add to the
+//! With `v8.0` or `later` instead of a list, it runs that many programs of integer instructions and
+//! keeps digests of how they end:
+//!
+//! ```text
+//! cargo run -p iommulator-cpu --example vectors -- \
+//!     v8.0 emulator/cpu/tests/vectors/integer.bin 3 6144 qemu-aarch64 -cpu cortex-a57 ./oracle
+//! cargo run -p iommulator-cpu --example vectors -- \
+//!     later emulator/cpu/tests/vectors/integer_later.bin 4 6144 qemu-aarch64 -cpu max ./oracle
+//! ```
+//!
+//! With `-words` behind these, it asks which of that many words of the integer groups are undefined:
+//!
+//! ```text
+//! cargo run -p iommulator-cpu --example vectors -- v8.0-words \
+//!     emulator/cpu/tests/vectors/allocation.bin 5 200000 qemu-aarch64 -cpu cortex-a57 ./oracle
+//! cargo run -p iommulator-cpu --example vectors -- later-words \
+//!     emulator/cpu/tests/vectors/allocation_later.bin 6 200000 \
+//!     qemu-aarch64 -cpu max,pauth=off,sve=off,sme=off ./oracle
+//! ```
+//!
+//! With `system`, it runs the image of `tests/system` and keeps what that records; a seed and a number
+//! have no effect then:
+//!
+//! ```text
+//! cargo run -p iommulator-cpu --example vectors -- \
+//!     system emulator/cpu/tests/system/records.bin 0 0 \
+//!     qemu-system-aarch64 -machine virt,gic-version=3 -cpu neoverse-n1 -m 128 -display none \
+//!     -serial null -monitor none -semihosting-config enable=on,target=native
+//! ```
+//!
+//! With `later-system` it is `tests/system/later_records.bin`, and `-cpu max,sve=off,sme=off`. It leaves
+//! `image.elf` and `records` where it runs. Arguments: the list, the file to write, a seed, how many sequences of 64 instructions to add to the
 //! single ones, and the command that runs the oracle. A line of the list is `name flavour count
 //! pattern`. The pattern has 32 places: `0`, `1`, `x` (both values are gone through, in all
 //! combinations), `b` (a base register: it will point into memory), `i` (an index register: it will
@@ -17,77 +48,43 @@
 
 #![expect(clippy::unwrap_used, reason = "a tool for developers, which stops at whatever is wrong")]
 
+mod accesses;
+mod allocation;
 mod encode;
+mod ends;
 mod format;
+mod forms;
+mod oracle;
+mod program;
+mod system;
 
-use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
+#[path = "../system/cases.rs"]
+mod cases;
+#[path = "../system/debug.rs"]
+mod debug;
+#[path = "../system/events.rs"]
+mod events;
+#[path = "../system/image.rs"]
+mod image;
+#[path = "../system/memory.rs"]
+mod memory;
+#[path = "../system/records.rs"]
+mod records;
+#[path = "../system/registers.rs"]
+mod registers;
+#[path = "../system/tlb.rs"]
+mod tlb;
+
+use std::process::Command;
 
 use encode::Writer;
+use ends::{Allocation, End, Ends};
 use format::{Case, DATA, Flavour, Outcome, PAGE, Random, State};
+use oracle::{Died, Oracle};
+use program::{Extent, Program};
 
-const SIGILL: u32 = 4;
-const SIGTRAP: u32 = 5;
 /// Instructions in a sequence.
 const SEQUENCE: u8 = 64;
-
-struct Oracle {
-    command: Command,
-    child: Child,
-}
-
-/// The oracle itself gave up.
-struct Died;
-
-impl Oracle {
-    fn new(mut command: Command) -> Self {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let child = command.spawn().unwrap();
-        Self { command, child }
-    }
-
-    /// The state that the words end in, `None` where one is undefined.
-    fn run(&mut self, state: &State, words: &[u32]) -> Result<Option<State>, Died> {
-        let mut request = Vec::new();
-        request.extend(state.x.iter().flat_map(|x| x.to_le_bytes()));
-        request.extend(state.v.iter().flat_map(|v| v.to_le_bytes()));
-        request.extend(state.pc.to_le_bytes());
-        request.extend((u32::from(state.nzcv) << 28).to_le_bytes());
-        request.extend([state.fpcr, state.fpsr, 0].iter().flat_map(|word| word.to_le_bytes()));
-        request.extend(&state.memory[..]);
-        request.extend((words.len() as u32).to_le_bytes());
-        request.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-        let input = self.child.stdin.as_mut().unwrap();
-        input.write_all(&request).unwrap();
-        input.flush().unwrap();
-        let mut reply = vec![0; 32 * 8 + 32 * 16 + 8 + 16 + PAGE + 4];
-        if self.child.stdout.as_mut().unwrap().read_exact(&mut reply).is_err() {
-            self.child.wait().unwrap();
-            self.child = self.command.spawn().unwrap();
-            return Err(Died);
-        }
-        let mut at = 0;
-        let mut take = |length: usize| {
-            at += length;
-            let mut number = [0; 16];
-            number[..length].copy_from_slice(&reply[at - length..at]);
-            u128::from_le_bytes(number)
-        };
-        let mut end = state.clone();
-        end.x.fill_with(|| take(8) as u64);
-        end.v.fill_with(|| take(16));
-        end.pc = take(8) as u64;
-        end.nzcv = (take(4) as u32 >> 28) as u8;
-        [end.fpcr, end.fpsr] = [take(4) as u32, take(4) as u32];
-        take(4);
-        end.memory.fill_with(|| take(1) as u8);
-        match take(4) as u32 {
-            SIGILL => Ok(None),
-            SIGTRAP => Ok(Some(end)),
-            signal => panic!("{words:08x?} ended by signal {signal}"),
-        }
-    }
-}
 
 /// Is the oracle's answer known not to be Arm's?
 ///
@@ -173,16 +170,64 @@ impl Pattern {
     }
 }
 
+/// Runs programs of integer instructions, and keeps how they end.
+fn programs(oracle: &mut Oracle, extent: Extent, file: &str, seed: u64, count: u32) {
+    let end = |index| {
+        let program = Program::of(seed, index, extent);
+        let Ok(Some(end)) = oracle.run(&program.state, &program.words) else {
+            let words: Vec<_> = program.words.iter().zip(program.names).collect();
+            panic!("program {index} is of words that are defined: {words:08x?}")
+        };
+        End::of(&end)
+    };
+    let ends = Ends { seed, extent, ends: (0..count).map(end).collect() };
+    let bytes = ends.write();
+    println!("{count} programs, {} bytes", bytes.len());
+    assert!(Ends::read(&bytes).ends == ends.ends);
+    std::fs::write(file, bytes).unwrap();
+}
+
+/// Asks of words of the integer groups whether they are undefined.
+fn allocation(oracle: &mut Oracle, extent: Extent, file: &str, seed: u64, count: u32) {
+    let mut state = State::seeded(seed, 0, Flavour::Integer);
+    // Nothing is mapped there: no store goes anywhere.
+    state.x = [0x00ad_0000_0000_0000; 32];
+    let undefined = |index| {
+        let word = allocation::word(seed, index, extent);
+        match oracle.defines(&state, word) {
+            Ok(defined) => !defined,
+            Err(Died) => panic!("{word:08x} is too much for the oracle"),
+        }
+    };
+    let allocation = Allocation { seed, extent, undefined: (0..count).map(undefined).collect() };
+    let bytes = allocation.write();
+    println!("{count} words, {} bytes", bytes.len());
+    assert!(Allocation::read(&bytes).undefined == allocation.undefined);
+    std::fs::write(file, bytes).unwrap();
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [list, file, seed, sequences, program, rest @ ..] = &arguments[..] else {
-        panic!("list, file, seed, sequences, oracle")
+        panic!("list or extent, file, seed, sequences, oracle")
     };
     let seed: u64 = seed.parse().unwrap();
     let sequences: u32 = sequences.parse().unwrap();
     let mut command = Command::new(program);
     command.args(rest);
+    match list.as_str() {
+        "system" => return system::run(command, file, cases::image()),
+        "later-system" => return system::run(command, file, cases::later_image()),
+        _ => {}
+    }
     let mut oracle = Oracle::new(command);
+    match list.as_str() {
+        "v8.0" => return programs(&mut oracle, Extent::V8_0, file, seed, sequences),
+        "later" => return programs(&mut oracle, Extent::Later, file, seed, sequences),
+        "v8.0-words" => return allocation(&mut oracle, Extent::V8_0, file, seed, sequences),
+        "later-words" => return allocation(&mut oracle, Extent::Later, file, seed, sequences),
+        _ => {}
+    }
     let list = std::fs::read_to_string(list).unwrap();
     let lines = list.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
     let patterns: Vec<Pattern> = lines.map(Pattern::parse).collect();

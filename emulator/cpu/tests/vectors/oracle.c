@@ -24,7 +24,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, WORDS = 256 };
+enum { PAGE = 4096, WORDS = 1000 };
 #define CODE ((uint8_t *)0x40000000)
 #define DATA ((uint8_t *)0x40001000)
 #define BRK 0xd4200000u

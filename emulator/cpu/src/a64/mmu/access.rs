@@ -148,7 +148,9 @@ impl Core {
             self.data_mapping(env, last & !(PAGE_SIZE - 1), bank, write, 0)?
         };
         if first.device || second.device {
-            return Err(self.data_abort(va, Fault(status::ALIGNMENT), write, 0));
+            // The first byte that cannot be accessed, as for other faults of the second page.
+            let at = if first.device { va } else { last & !(PAGE_SIZE - 1) };
+            return Err(self.data_abort(at, Fault(status::ALIGNMENT), write, 0));
         }
         self.check_watches(env, va, size, write)?;
         Ok([first, second])

@@ -33,6 +33,8 @@ pub(in crate::a64) struct Regime {
     pub(in crate::a64) mair: u64,
     /// Bits of an output address.
     pub(in crate::a64) output_bits: u32,
+    /// Bits of a physical address: what the processor has, whatever TCR.IPS says.
+    pub(in crate::a64) physical_bits: u32,
     /// TCR.HA
     pub(in crate::a64) hardware_af: bool,
     /// TCR.HD
@@ -81,6 +83,7 @@ impl Regime {
             ],
             mair: sys.mair,
             output_bits: output_bits(tcr >> 32 & 7).min(u32::from(features.pa_bits)),
+            physical_bits: u32::from(features.pa_bits.min(48)),
             hardware_af,
             hardware_dirty: hardware_af && bit(40),
             // An ASID has 16 bits; 8 where TCR.AS says so.

@@ -222,6 +222,23 @@ fn el0_needs_the_user_bit() {
 }
 
 #[test]
+fn a_debugger_looks_without_a_trace() {
+    const VA: u64 = 0x1234_5678_9000;
+    for hardware in [false, true] {
+        // A clean page (DBM, read-only), not accessed yet, for EL0 too.
+        let descriptor = PAGE | 1 << 51 | 1 << 7 | 1 << 6 | VALID_PAGE;
+        let mut m = mapped(&LDR, VA, 3, 12, descriptor);
+        let core = m.rig.core();
+        core.sys.tcr |= if hardware { 3 << 39 } else { 0 };
+        refresh(core);
+        for user in [false, true] {
+            assert_eq!(m.rig.cluster.translate(0, VA + 8, user), Some(PAGE + 8), "{hardware} {user}");
+        }
+        assert_eq!(m.rig.ram.load64(m.leaf), Some(descriptor), "{hardware}");
+    }
+}
+
+#[test]
 fn table_attributes_restrict_what_is_below_unless_disabled() {
     let va = 0x1234_5678_9000;
     // (table bits, program, ESR)
@@ -326,6 +343,15 @@ fn unaligned_accesses_cross_pages_and_fault_on_device_memory() {
     let mut m = mapped(&LDR, va, 3, 12, PAGE | PLAIN | DEVICE);
     m.rig.core().x[1] = va + 1;
     assert_eq!(fault(&mut m.rig), (0x9600_0021, va + 1));
+    // From normal memory into device memory, and out of it.
+    for (first, second, far) in [(0, DEVICE, 0x1000), (DEVICE, 0, 0xffd)] {
+        let mut m = mapped(&STR, va, 3, 12, PAGE | PLAIN | first);
+        store(&m.rig, m.leaf + 8, (PAGE + 0x3000) | PLAIN | second);
+        m.rig.core().x[1] = va + 0xffd;
+        m.rig.core().x[0] = !0;
+        assert_eq!(fault(&mut m.rig), (0x9600_0061, va + far));
+        assert_eq!(m.rig.ram.load64(PAGE + 0xff8), Some(0));
+    }
     let mut m = mapped(&STR, va, 3, 12, PAGE | PLAIN);
     m.rig.core().x[1] = va + 4;
     m.rig.core().sys.sctlr |= 2;

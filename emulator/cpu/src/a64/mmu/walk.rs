@@ -18,6 +18,8 @@ pub(in crate::a64) enum Access {
     Read,
     Write,
     Execute,
+    /// A read by a debugger, of which the guest notices nothing.
+    Look,
 }
 
 /// Fault status codes: the kind, to which the level is added [Arm D24.2.40, DFSC].
@@ -84,7 +86,8 @@ pub(in crate::a64) fn translate(
 fn flat(regime: &Regime, va: u64, access: Access) -> Result<Translation, Fault> {
     let half = regime.half(va);
     let pa = if half.ignores_top { va & !(0xff << 56) } else { va };
-    if pa >> 48 != 0 {
+    // At most 48.
+    if pa >> regime.physical_bits != 0 {
         return Err(Fault(status::ADDRESS_SIZE));
     }
     Ok(Translation {
@@ -178,7 +181,7 @@ impl Leaf {
     ) -> Result<Translation, Fault> {
         let bit = |at: u32| self.descriptor >> at & 1 != 0;
         let table = |at: u32| self.tables >> at & 1 != 0;
-        if self.descriptor & AF == 0 && !regime.hardware_af {
+        if self.descriptor & AF == 0 && !regime.hardware_af && access != Access::Look {
             return Err(Fault(status::ACCESS_FLAG + self.level));
         }
         let user = bit(6) && !table(61);
@@ -193,7 +196,7 @@ impl Leaf {
             (user, user && writable, !(uxn || regime.write_implies_xn && user && writable))
         };
         let allowed = match access {
-            Access::Read => read,
+            Access::Read | Access::Look => read,
             Access::Write => write,
             Access::Execute => execute,
         };
@@ -202,7 +205,7 @@ impl Leaf {
         }
         let dirtied = clean && access == Access::Write;
         let updated = (self.descriptor | AF) & !if dirtied { READ_ONLY } else { 0 };
-        if updated != self.descriptor {
+        if updated != self.descriptor && access != Access::Look {
             // Nothing else runs between the load and this store.
             ram.store64(self.at, updated);
         }
@@ -213,8 +216,12 @@ impl Leaf {
             shift,
             global: self.descriptor & NOT_GLOBAL == 0,
             attributes,
-            // Two bits.
-            shareability: if attributes >> 4 == 0 { 2 } else { (self.descriptor >> 8 & 3) as u8 },
+            // Device memory and what no cache holds are outer shareable [Arm D24.2, PAR_EL1.SH]. Two bits.
+            shareability: if attributes >> 4 == 0 || attributes == NORMAL_NC {
+                2
+            } else {
+                (self.descriptor >> 8 & 3) as u8
+            },
             read,
             write: write && (!clean || dirtied),
             execute,

@@ -42,6 +42,20 @@ fn fpcr_writable(features: &Features) -> u64 {
 /// FPSR: QC and the cumulative exception bits.
 const FPSR_WRITABLE: u64 = 0x0800_009f;
 
+impl Core {
+    /// Writes FPCR; bits that are not implemented stay zero.
+    pub(in crate::a64) fn set_fpcr(&mut self, value: u64, features: &Features) {
+        // The mask has 32 bits.
+        self.fpcr = (value & fpcr_writable(features)) as u32;
+    }
+
+    /// Writes FPSR; bits that are not implemented stay zero.
+    pub(in crate::a64) fn set_fpsr(&mut self, value: u64) {
+        // The mask has 32 bits.
+        self.fpsr = (value & FPSR_WRITABLE) as u32;
+    }
+}
+
 fn fp_disabled(core: &mut Core) -> Option<crate::a64::core::Raised> {
     use crate::a64::exception::{Exception, syndrome};
     (!core.fp_enabled).then(|| core.raise(Exception::synchronous(syndrome::FP_DISABLED)))
@@ -168,11 +182,10 @@ pub(super) fn write(core: &mut Core, env: &mut Env<'_>, key: Key, value: u64) ->
             if let Some(raised) = fp_disabled(core) {
                 return Outcome::Raised(raised);
             }
-            // Both have 32 bits.
             if key == key::FPCR {
-                core.fpcr = (value & fpcr_writable(features)) as u32;
+                core.set_fpcr(value, features);
             } else {
-                core.fpsr = (value & FPSR_WRITABLE) as u32;
+                core.set_fpsr(value);
             }
         }
         key::LORC_EL1 if features.lor => sys.lorc = value & 1,

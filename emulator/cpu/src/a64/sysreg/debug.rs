@@ -4,7 +4,7 @@ use super::{BREAKPOINTS, Key, Outcome, WATCHPOINTS, key, mdscr};
 use crate::a64::core::Core;
 
 /// MDSCR_EL1 bits that are kept: SS, ERR, TDCC, KDE, HDE, MDE and the receive and transmit state.
-const MDSCR_WRITABLE: u64 = 1 | 1 << 6 | 0xf << 12 | 7 << 21 | 7 << 26;
+const MDSCR_WRITABLE: u64 = 1 | 1 << 6 | 0xf << 12 | 7 << 21 | 3 << 26 | 3 << 29;
 /// DBGBCR: E, PMC, BAS, HMC, SSC, LBN, BT.
 const BCR_WRITABLE: u64 = 0x00ff_e1e7;
 /// DBGWCR: E, PAC, LSC, BAS, HMC, SSC, LBN, WT, MASK.

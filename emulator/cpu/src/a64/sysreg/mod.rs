@@ -248,6 +248,15 @@ impl SysRegs {
             ..Self::default()
         }
     }
+
+    /// Takes over what the bus knows of the outputs in `old`: a reset lowers them, and the bus is still
+    /// to be told.
+    pub(in crate::a64) fn keep_outputs(&mut self, old: &Self) {
+        for (timer, old) in self.timers.iter_mut().zip(&old.timers) {
+            timer.line = old.line;
+        }
+        self.pmu.line = old.pmu.line;
+    }
 }
 
 /// What came of an access.

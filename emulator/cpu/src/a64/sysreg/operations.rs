@@ -4,7 +4,7 @@
 //! nothing; what an operation by address does is to translate it, and fault.
 
 use super::{Key, Outcome, sctlr};
-use crate::a64::core::{Core, Env, Message};
+use crate::a64::core::{Core, Env, Message, Raised};
 use crate::a64::mmu::tlbi::Scope;
 use crate::a64::mmu::walk::{Access, Rights};
 use crate::a64::mmu::{CM, at};
@@ -33,18 +33,24 @@ pub(super) fn execute(core: &mut Core, env: &mut Env<'_>, key: Key, value: u64) 
         (0, 7, 8, op2 @ 0..=3) => {
             let access = if op2 & 1 != 0 { Access::Write } else { Access::Read };
             let rights = Rights { privileged: op2 < 2, pan: false };
-            at::execute(core, env, value, rights, access);
-            Outcome::Done(())
+            translated(at::execute(core, env, value, rights, access))
         }
         // AT S1E1RP, S1E1WP
         (0, 7, 9, op2 @ 0..=1) if env.settings.features.pan => {
             let access = if op2 != 0 { Access::Write } else { Access::Read };
             let rights = Rights { privileged: true, pan: core.pstate.pan };
-            at::execute(core, env, value, rights, access);
-            Outcome::Done(())
+            translated(at::execute(core, env, value, rights, access))
         }
         (0, 8, crm, op2) => tlbi(core, env, crm, op2, value),
         _ => Outcome::Undefined,
+    }
+}
+
+/// What an address translation came to, which may be an exception.
+fn translated(result: Result<(), Raised>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Done(()),
+        Err(raised) => Outcome::Raised(raised),
     }
 }
 

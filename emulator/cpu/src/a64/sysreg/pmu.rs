@@ -24,9 +24,12 @@ const CYCLES: u64 = 1 << 31;
 /// PMCCFILTR: not at EL1, not at EL0.
 const NOT_EL1: u64 = 1 << 31;
 const NOT_EL0: u64 = 1 << 30;
-/// PMUSERENR: all registers, the cycle counter, for EL0.
+/// PMUSERENR, for EL0: all registers; software increment; reading the cycle counter; reading event
+/// counters and selecting one.
 const EN: u64 = 1 << 0;
+const SW: u64 = 1 << 1;
 const CR: u64 = 1 << 2;
+const ER: u64 = 1 << 3;
 /// PMCEID0: CPU_CYCLES.
 const EVENTS: u64 = 1 << 0x11;
 
@@ -47,7 +50,7 @@ pub(in crate::a64) struct Pmu {
     /// The time at which `count` was right.
     since: u64,
     /// The interrupt line as the bus knows it.
-    line: bool,
+    pub(super) line: bool,
 }
 
 impl Pmu {
@@ -117,14 +120,44 @@ pub(super) fn owns(key: Key) -> bool {
     key.crn() == 9 || key == key::PMCCFILTR_EL0 || (key.op1() == 3 && key.crn() == 14 && key.crm() >= 8)
 }
 
+/// Is there such a register to read, or to write, from `el`? Event counters do not exist.
+fn exists(key: Key, read: bool, el: El) -> bool {
+    match key {
+        key::PMCEID0_EL0 | key::PMCEID1_EL0 => read,
+        key::PMSWINC_EL0 => !read,
+        key::PMUSERENR_EL0 => read || el == El::El1,
+        key::PMCR_EL0
+        | key::PMCNTENSET_EL0
+        | key::PMCNTENCLR_EL0
+        | key::PMOVSCLR_EL0
+        | key::PMOVSSET_EL0
+        | key::PMINTENSET_EL1
+        | key::PMINTENCLR_EL1
+        | key::PMSELR_EL0
+        | key::PMCCNTR_EL0
+        | key::PMCCFILTR_EL0
+        | key::PMXEVTYPER_EL0
+        | key::PMXEVCNTR_EL0 => true,
+        _ => false,
+    }
+}
+
+/// Does PMUSERENR_EL0 let the exception level in?
 fn allowed(core: &Core, key: Key, read: bool) -> bool {
     let user = core.sys.pmu.user;
-    let cycles = key == key::PMCCNTR_EL0 && read && user & CR != 0;
-    core.pstate.el == El::El1 || (key == key::PMUSERENR_EL0 && read) || user & EN != 0 || cycles
+    let alone = match key {
+        key::PMUSERENR_EL0 => read,
+        key::PMCCNTR_EL0 => read && user & CR != 0,
+        key::PMSWINC_EL0 => user & SW != 0,
+        key::PMSELR_EL0 => user & ER != 0,
+        key::PMXEVCNTR_EL0 => read && user & ER != 0,
+        _ => false,
+    };
+    core.pstate.el == El::El1 || user & EN != 0 || alone
 }
 
 pub(super) fn read(core: &mut Core, env: &Env<'_>, key: Key) -> Outcome<u64> {
-    if !env.settings.features.pmu {
+    if !env.settings.features.pmu || !exists(key, true, core.pstate.el) {
         return Outcome::Undefined;
     }
     if !allowed(core, key, true) {
@@ -158,7 +191,7 @@ pub(super) fn read(core: &mut Core, env: &Env<'_>, key: Key) -> Outcome<u64> {
 }
 
 pub(super) fn write(core: &mut Core, env: &mut Env<'_>, key: Key, value: u64) -> Outcome {
-    if !env.settings.features.pmu {
+    if !env.settings.features.pmu || !exists(key, false, core.pstate.el) {
         return Outcome::Undefined;
     }
     if !allowed(core, key, false) {

@@ -84,7 +84,7 @@ fn registers_keep_the_bits_they_have() {
         (0xd5185200, 0xffff_ffff, !0),           // esr_el1
         (0xd518d020, 0xffff_ffff, !0),           // contextidr_el1
         (0xd518e100, 0x3ff, !0),                 // cntkctl_el1
-        (0xd5100240, 0x1ce0_f041, !0),           // mdscr_el1
+        (0xd5100240, 0x6ce0_f041, !0),           // mdscr_el1
         (0xd51000a0, 0x00ff_e1e7, !0),           // dbgbcr0_el1
         (0xd51003e0, 0x1f1f_ffff, !0),           // dbgwcr3_el1
         (0xd51003c0, !3, !0),                    // dbgwvr3_el1
@@ -127,6 +127,13 @@ fn el0_reaches_what_it_may_and_no_more() {
         (0xd50b7b20, 0, Some(0x6212_dc16)),
         (0xd5087620, 1 << 26, Some(0x0200_0000)), // dc ivac, x0
         (0xd508871f, 0, Some(0x0200_0000)),       // tlbi vmalle1
+        (0xd53b9c00, 0, Some(0x6230_e419)),       // mrs x0, pmcr_el0
+        (0xd53b9e00, 0, None),                    // mrs x0, pmuserenr_el0
+        (0xd51b9e00, 0, Some(0x0200_0000)),       // msr pmuserenr_el0, x0
+        (0xd53b9c80, 0, Some(0x0200_0000)),       // mrs x0, pmswinc_el0, which is written only
+        (0xd51b9cc0, 0, Some(0x0200_0000)),       // msr pmceid0_el0, x0, which is read only
+        (0xd53b9000, 0, Some(0x0200_0000)),       // mrs x0, s3_3_c9_c0_0, which is not there
+        (0xd53be800, 0, Some(0x0200_0000)),       // mrs x0, pmevcntr0_el0: there are no event counters
         (0xd50342df, 0, Some(0x620c_d3e4)),       // msr daifset, #2
         (0xd50342df, 1 << 9, None),
     ] {
@@ -141,6 +148,32 @@ fn el0_reaches_what_it_may_and_no_more() {
         let core = rig.run(4).core();
         let got = (core.pc != BASE + 4).then_some(core.sys.esr);
         assert_eq!(got, esr, "{word:#x} {sctlr:#x}: {got:#x?}");
+    }
+}
+
+#[test]
+fn pmuserenr_lets_el0_in_by_register() {
+    // Bits of PMUSERENR_EL0, and what they let through of: mrs pmcr, mrs pmccntr, msr pmccntr,
+    // msr pmswinc, msr pmselr, mrs pmxevcntr, msr pmxevcntr.
+    let words = [0xd53b9c00, 0xd53b9d00, 0xd51b9d00, 0xd51b9c80, 0xd51b9ca0, 0xd53b9d40, 0xd51b9d40];
+    for (user, through) in [
+        (0, [false; 7]),
+        (1, [true; 7]),
+        (2, [false, false, false, true, false, false, false]),
+        (4, [false, true, false, false, false, false, false]),
+        (8, [false, false, false, false, true, true, false]),
+    ] {
+        for (word, through) in words.into_iter().zip(through) {
+            let mut rig = Rig::new(&[0xd51b9e01, word, 0x14000000]); // msr pmuserenr_el0, x1
+            rig.load(VECTORS + 0x400, &[0x14000000]);
+            let core = rig.core();
+            core.sys.vbar = VECTORS;
+            core.x[1] = user;
+            let core = rig.run(1).core();
+            let pstate = crate::a64::PState { el: El::El0, sp_sel: false, ..core.pstate };
+            core.set_pstate(pstate);
+            assert_eq!(rig.run(3).core().pc == BASE + 8, through, "{word:#x} with {user:#x}");
+        }
     }
 }
 

@@ -1,9 +1,16 @@
-//! Guests that mean no good: whatever they run, time passes and nothing panics.
+//! Guests and saved states that mean no good: whatever they run, time passes and nothing panics.
 
 use proptest::prelude::*;
 
-use super::rig::{BASE, Rig};
+use serde_json::Value;
+
+use super::rig::{BASE, Board, Rig};
+use crate::a64::core::{Env, Message, Settings};
+use crate::a64::debugger::Stops;
+use crate::a64::mmu::tlbi::Scope;
 use crate::a64::regs::{El, PState};
+use crate::a64::{ClusterState, Features, OtherCpus, Stop};
+use crate::interp::CodePages;
 
 /// Words that mostly decode to something: random, of each encoding group, and system registers.
 fn word() -> impl Strategy<Value = u32> {
@@ -78,4 +85,88 @@ proptest! {
         prop_assert!((20_000..21_100).contains(&time), "{time}");
         prop_assert_eq!(rig.core().x[crate::a64::regs::ZR], 0);
     }
+
+    #[test]
+    fn saved_states_with_any_numbers_run_in_time(
+        program in prop::collection::vec(word(), 1..50),
+        places in prop::collection::vec((any::<prop::sample::Index>(), value()), 1..40),
+    ) {
+        let mut rig = Rig::new(&program);
+        rig.cluster.start(1, BASE, 0);
+        let mut state = serde_json::to_value(rig.cluster.save()).unwrap();
+        let count = numbers(&mut state).len();
+        for (index, value) in places {
+            // A field may be too narrow for the number.
+            let mut changed = state.clone();
+            *numbers(&mut changed)[index.index(count)] = value.into();
+            if serde_json::from_value::<ClusterState>(changed.clone()).is_ok() {
+                state = changed;
+            }
+        }
+        rig.cluster.restore(serde_json::from_value(state).unwrap()).unwrap();
+        let begin = rig.cluster.time();
+        rig.run(5000);
+        let time = rig.cluster.time() - begin;
+        prop_assert!((5000..6100).contains(&time), "{time}");
+        prop_assert!(rig.cluster.run(&mut rig.board, begin) == Stop::Time);
+        serde_json::to_string(&rig.cluster.save()).unwrap();
+    }
+}
+
+/// All numbers in a value.
+fn numbers(value: &mut Value) -> Vec<&mut Value> {
+    match value {
+        Value::Number(_) => vec![value],
+        Value::Array(list) => list.iter_mut().flat_map(numbers).collect(),
+        Value::Object(fields) => fields.values_mut().flat_map(numbers).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn a_state_of_other_cpus_is_refused() {
+    let mut rig = Rig::new(&[0x1400_0000]);
+    let before = rig.cluster.save();
+    let mut state = serde_json::to_value(&before).unwrap();
+    state["cores"].as_array_mut().unwrap().pop();
+    let state = serde_json::from_value(state).unwrap();
+    assert_eq!(rig.cluster.restore(state), Err(OtherCpus { saved: 1, here: 2 }));
+    assert_eq!(rig.cluster.save(), before);
+}
+
+#[test]
+fn bits_of_fpcr_and_fpsr_that_do_not_exist_stay_zero() {
+    let mut rig = Rig::new(&[0x1400_0000]);
+    let mut registers = rig.cluster.registers(0).unwrap();
+    (registers.fpcr, registers.fpsr) = (!0, !0);
+    rig.cluster.set_registers(0, &registers);
+    // AHP, DN, FZ, RMode, FZ16; QC, IDC, IXC to IOC [Arm C5.2.8, C5.2.9].
+    assert_eq!((rig.core().fpcr, rig.core().fpsr), (0x07c8_0000, 0x0800_009f));
+    let mut state = serde_json::to_value(rig.cluster.save()).unwrap();
+    (state["cores"][0]["fpcr"], state["cores"][0]["fpsr"]) = (u32::MAX.into(), u32::MAX.into());
+    rig.cluster.restore(serde_json::from_value(state).unwrap()).unwrap();
+    assert_eq!((rig.core().fpcr, rig.core().fpsr), (0x07c8_0000, 0x0800_009f));
+}
+
+#[test]
+fn what_cores_tell_each_other_is_bounded() {
+    let rig = Rig::new(&[]);
+    let (pages, mut outbox, mut board) = (CodePages::new(&rig.ram), Vec::new(), Board::default());
+    let settings =
+        Settings { features: Features::MAX, conduit: None, counter_frequency: 62_500_000, time_per_tick: 16 };
+    let mut env = Env {
+        bus: &mut board,
+        ram: &rig.ram,
+        pages: &pages,
+        outbox: &mut outbox,
+        cpu: 0,
+        settings: &settings,
+        stops: &Stops::default(),
+    };
+    for page in 0..10_000 {
+        env.tell(Message::Event);
+        env.tell(Message::Tlbi(Scope::address(page)));
+    }
+    assert!((3..100).contains(&outbox.len()), "{}", outbox.len());
+    assert!(outbox.contains(&Message::Tlbi(Scope::All)));
 }

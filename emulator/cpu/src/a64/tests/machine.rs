@@ -50,6 +50,41 @@ fn a_timer_ends_wfi_at_its_time() {
 }
 
 #[test]
+fn what_is_due_in_the_machine_ends_wfi_at_its_time() {
+    let words = [0xd503207f, 0xd53be040, 0x14000000]; // wfi; mrs x0, cntvct_el0; b .
+    // (due, counter when the wait ended, or nothing)
+    for (due, counter) in [(1600, 100), (4992, 312), (9000, 0)] {
+        let mut rig = rig(&words);
+        rig.board.due = Some((due, true));
+        let core = rig.run(5000).core();
+        assert_eq!(core.x[0], counter, "due at {due}");
+        assert_eq!(core.activity == Activity::Running, counter != 0);
+        assert_eq!(rig.cluster.time(), 5000);
+    }
+}
+
+#[test]
+fn an_event_of_a_device_ends_wfe_on_every_core() {
+    let words = [0xd503205f, 0xd53be040, 0x14000000]; // wfe; mrs x0, cntvct_el0; b .
+    let mut rig = rig(&words);
+    rig.cluster.start(1, BASE, 0);
+    rig.board.event = Some(1600);
+    rig.run(5000);
+    let counters = [0, 1].map(|cpu| rig.cluster.core_of(cpu).unwrap().x[0]);
+    assert_eq!(counters[0], 100, "at that time");
+    // The other one's turn comes after a quantum of 1000.
+    assert_eq!(counters[1], 162);
+}
+
+#[test]
+fn what_is_late_does_not_hold_time_up() {
+    let mut rig = rig(&[0xd503207f, 0x14000000]); // wfi; b .
+    rig.board.due = Some((3, false));
+    assert_eq!(rig.cluster.run(&mut rig.board, 500), Stop::Time);
+    assert_eq!(rig.cluster.time(), 500);
+}
+
+#[test]
 fn a_timer_interrupts_a_busy_loop_and_masking_it_lowers_the_line() {
     let mut rig = rig(&[
         0xd2800c80, // mov x0, #100
@@ -241,8 +276,15 @@ fn code_follows_stores_by_either_core_and_by_devices() {
     let core = own.run(20).core();
     assert_eq!((core.x[10], core.x[11]), (1, 2));
 
-    // The other core had the page writable before it became code.
-    let mut other = rig(&[0xd63f0020, 0xaa0003ea, 0x17fffffe]); // blr x1; mov x10, x0; b .-8
+    // The other core had the page writable before it became code: this one calls it in its second turn.
+    let mut other = rig(&[
+        0xd2806005, // mov x5, #768
+        0xf10004a5, // loop: subs x5, x5, #1
+        0x54ffffe1, // b.ne loop
+        0xd63f0020, // again: blr x1
+        0xaa0003ea, // mov x10, x0
+        0x17fffffe, // b again
+    ]);
     other.load(BASE + 0x2000, &[one_two[0], 0xd65f03c0]);
     other.core().x[1] = BASE + 0x2000;
     let storing = [
@@ -258,7 +300,8 @@ fn code_follows_stores_by_either_core_and_by_devices() {
     let core = other.cluster.core_of(1).unwrap();
     core.x[1] = BASE + 0x2000;
     core.x[2] = one_two[1].into();
-    assert_eq!(other.run(2000).core().x[10], 1);
+    assert_eq!(other.run(2000).core().x[10], 0);
+    assert_eq!(other.run(1000).core().x[10], 1);
     assert_eq!(other.run(20_000).core().x[10], 2);
 
     // A device: written behind the cluster's back, then reported.
@@ -375,6 +418,16 @@ fn a_step_of_a_faulting_instruction_is_still_to_be_done() {
 }
 
 #[test]
+fn a_debugger_steps_on_from_yield() {
+    // yield; nop; b .
+    let mut rig = Rig::new(&[0xd503_203f, 0xd503_201f, 0x1400_0000]);
+    for pc in [4, 8, 8] {
+        assert!(rig.cluster.step(&mut rig.board, 0));
+        assert_eq!(rig.core().pc, BASE + pc);
+    }
+}
+
+#[test]
 fn a_debugger_steps_to_the_instruction() {
     let mut rig = rig(&[0x91000400, 0x91000400, 0x14000000]);
     for count in 1..=2 {
@@ -458,7 +511,7 @@ fn a_saved_run_goes_on_as_if_nothing_had_happened() {
     for pa in (BASE..BASE + super::rig::SIZE as u64).step_by(8) {
         second.ram.store64(pa, first.ram.load64(pa).unwrap());
     }
-    second.cluster.restore(serde_json::from_str(&state).unwrap());
+    second.cluster.restore(serde_json::from_str(&state).unwrap()).unwrap();
     let until = straight.cluster.time();
     second.cluster.run(&mut second.board, until);
     assert!(outcome(&straight) == outcome(&second));
@@ -475,6 +528,67 @@ fn every_unit_of_time_is_an_instruction_however_a_run_is_cut() {
         assert!((10 * slice..10 * slice + 20).contains(&time), "{slice}: {time}");
         assert_eq!(rig.core().x[0], time.div_ceil(2), "{slice}");
     }
+}
+
+#[test]
+fn cores_interleave_the_same_however_a_run_is_cut() {
+    // Each adds 1 to a common counter, and keeps a digest of what it found there.
+    let program = [
+        0xf8200022, // ldadd x0, x2, [x1]
+        0xca431c43, // eor x3, x2, x3, lsr #7
+        0x9b047c63, // mul x3, x3, x4
+        0x17fffffd, // b .-12
+    ];
+    let digests = |slice: usize| {
+        let mut rig = rig(&program);
+        rig.cluster.start(1, BASE, 0);
+        for cpu in 0..2 {
+            let core = rig.cluster.core_of(cpu).unwrap();
+            (core.x[0], core.x[1], core.x[3], core.x[4]) = (1, BASE + 0x10_0000, 1, 0x9e37_79b9_7f4a_7c15);
+        }
+        for until in (0..=30_000).step_by(slice) {
+            rig.cluster.run(&mut rig.board, until);
+        }
+        rig.cluster.run(&mut rig.board, 30_000);
+        [0, 1].map(|cpu| rig.cluster.core_of(cpu).unwrap().x[3])
+    };
+    let whole = digests(30_000);
+    for slice in [1, 7, 999, 1000, 1001, 7777] {
+        assert_eq!(digests(slice), whole, "{slice}");
+    }
+}
+
+#[test]
+fn a_block_that_passes_the_end_and_then_waits_ends_the_run() {
+    for slice in 1..12 {
+        // Nops, then wfi; b .-4
+        let mut words = [0xd503201f; 12];
+        words[10..].copy_from_slice(&[0xd503207f, 0x17ffffff]);
+        let mut rig = rig(&words);
+        assert_eq!(rig.cluster.run(&mut rig.board, slice), Stop::Time);
+        assert_eq!((rig.cluster.time(), rig.core().activity), (11, Activity::WaitInterrupt), "{slice}");
+    }
+}
+
+#[test]
+fn a_core_that_is_started_again_has_low_lines() {
+    // A timer that has fired and a cycle counter that has overflowed.
+    let mut rig = rig(&[
+        0xd2800020, // mov x0, #1
+        0xd51be320, // msr cntv_ctl_el0, x0
+        0xd51b9c00, // msr pmcr_el0, x0
+        0xd2b00001, // mov x1, #0x8000_0000
+        0xd51b9e61, // msr pmovsset_el0, x1
+        0xd5189e21, // msr pmintenset_el1, x1
+        0x14000000, // b .
+    ]);
+    rig.load(BASE + 0x1000, &[0x14000000]);
+    rig.run(100);
+    assert_eq!((&rig.board.timer_lines[..], &rig.board.pmu_lines[..]), (&[(0, true)][..], &[true][..]));
+    rig.cluster.start(0, BASE + 0x1000, 0);
+    rig.run(100);
+    assert_eq!(rig.board.timer_lines, [(0, true), (0, false)]);
+    assert_eq!(rig.board.pmu_lines, [true, false]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Small programs, as words from an assembler.
+//! Small programs, as words from an assembler, and comparisons with other emulators and with a second
+//! walker; `docs/cpu-tests.md` says what they cover.
 
 mod exceptions;
 mod hostile;
@@ -7,4 +8,8 @@ mod machine;
 mod memory;
 mod programs;
 pub(super) mod rig;
+mod sequences;
+mod system;
+mod translation;
 mod vectors;
+mod walker;

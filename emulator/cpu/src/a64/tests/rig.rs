@@ -35,6 +35,10 @@ pub(in crate::a64) struct Board {
     pub(in crate::a64) pmu_lines: Vec<bool>,
     /// A write here raises the IRQ line of CPU 0.
     pub(in crate::a64) doorbell: Option<u64>,
+    /// When something becomes due, and whether that raises the IRQ line.
+    pub(in crate::a64) due: Option<(u64, bool)>,
+    /// At this time a device sends an event.
+    pub(in crate::a64) event: Option<u64>,
     rung: bool,
     levels: [bool; 2],
 }
@@ -54,7 +58,16 @@ impl Bus for Board {
     fn lines(&mut self, at: At) -> Lines {
         let timer = self.virtual_timer_is_irq && self.levels[at.cpu];
         let rung = self.rung && at.cpu == 0;
-        Lines { irq: self.lines.irq || timer || rung, ..self.lines }
+        let due = self.due.is_some_and(|(due, raises)| raises && due <= at.time);
+        Lines { irq: self.lines.irq || timer || rung || due, ..self.lines }
+    }
+
+    fn next_event(&mut self) -> Option<u64> {
+        self.due.map(|(due, _)| due).or(self.event)
+    }
+
+    fn take_event(&mut self, at: At) -> bool {
+        self.event.take_if(|event| *event <= at.time).is_some()
     }
 
     fn timer_line(&mut self, at: At, timer: usize, level: bool) {

@@ -1,7 +1,7 @@
 //! Test vectors, compared state by state. `tests/vectors` has their format and how they are made.
 
 #[path = "../../../tests/vectors/format.rs"]
-mod format;
+pub(super) mod format;
 
 use format::{CODE, DATA, Outcome, PAGE, State};
 

@@ -2,9 +2,14 @@
 
 use thiserror::Error;
 
+use crate::arm::DescriptionError;
+
 /// No tables can be made, or they cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AcpiError {
+    /// The description of an Arm machine is at fault.
+    #[error(transparent)]
+    Description(#[from] DescriptionError),
     /// A list that must not be empty.
     #[error("the machine has no {0}; describe at least one")]
     None(&'static str),
@@ -72,15 +77,23 @@ pub enum AcpiError {
         /// Bytes.
         size: usize,
     },
-    /// The tables do not fit the area where they are looked for.
-    #[error("the ACPI tables have {size} bytes; {max} fit below 1 MiB: describe fewer devices")]
+    /// An IORT node of more bytes than its length field can say.
+    #[error("the ID mappings of {node} make it {size} bytes; 65535 fit: describe fewer ranges of ids")]
+    Mappings {
+        /// Which node.
+        node: &'static str,
+        /// Bytes.
+        size: usize,
+    },
+    /// The tables do not fit the area where they are to lie.
+    #[error("the ACPI tables have {size} bytes; {max} fit their area: describe fewer devices")]
     TooLarge {
         /// Bytes.
         size: usize,
         /// Bytes that fit.
         max: usize,
     },
-    /// No RAM below 1 MiB.
+    /// No RAM where the tables are to lie.
     #[error("{first:#x} to {last:#x} is not all RAM; the ACPI tables lie there")]
     NoRam {
         /// First byte.

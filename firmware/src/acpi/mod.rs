@@ -1,34 +1,43 @@
-//! ACPI tables of a PC with remapping hardware [ACPI 6.3; VT-d 8].
+//! ACPI tables of machines with IOMMUs [ACPI 6.3; VT-d 8; IORT E.e].
 //!
-//! [`build`] turns a [`MachineDescription`] into RSDP, RSDT, XSDT, FADT, FACS, DSDT, MADT, MCFG and
-//! DMAR; [`Tables::write`] puts them where operating systems look for them:
+//! [`build`] turns what is known of a machine into tables; [`Tables::write`] puts them into memory.
 //!
-//! | address | what |
-//! |---|---|
-//! | 0xf0000 | RSDP, found by a scan of 0xe0000..0x100000 |
-//! | after it, below 0x100000 | the other tables, 16-byte aligned (FACS: 64) |
+//! | machine | tables | where |
+//! |---|---|---|
+//! | PC ([`MachineDescription`]) | RSDP, RSDT, XSDT, FADT, FACS, DSDT, MADT, MCFG, DMAR | 0xf0000 to 0xfffff: operating systems scan for the RSDP |
+//! | Arm ([`arm::Description`]) | RSDP, XSDT, FADT, DSDT, MADT, GTDT, MCFG, SPCR, IORT | where the caller says: boot firmware hands the RSDP over |
 //!
-//! Boot protocols call that area reserved in their memory maps, so a guest keeps its hands off.
+//! The RSDP lies first, the others follow 16-byte aligned (FACS: 64). On a PC, boot protocols call that
+//! area reserved in their memory maps, so a guest keeps its hands off.
 //!
-//! Every table comes from acpi_tables where that crate has it; DMAR, MADT and what points by 32 bits
-//! are made here. A description that contradicts itself, or that an operating system would answer by
-//! silently not using the remapping hardware, is refused.
+//! Every table comes from acpi_tables where that crate has it; DMAR, IORT, MADT, GTDT, SPCR and what
+//! points by 32 bits are made here. A description that contradicts itself, or that an operating system
+//! would answer by silently not using the remapping hardware, is refused.
 //!
-//! What is absent: processor objects, power states, buttons, _OSC, hot-plug, and any table for what
-//! the description has no word for. DMAR has remapping units and reserved memory, no ATSR, RHSA,
-//! ANDD, SATC or SIDP.
+//! What is absent: power states, buttons, hot-plug, a PC's processor objects and _OSC, and any table for
+//! what a description has no word for. DMAR has remapping units and reserved memory, no ATSR, RHSA,
+//! ANDD, SATC or SIDP; IORT has no SMMUv2 and no performance counters; the DSDT of an Arm machine leaves
+//! out the PL031, whose time comes from the firmware there.
 
+mod arm_machine;
 mod description;
 mod dmar;
 mod error;
 mod fadt;
+mod gtdt;
 mod header;
+mod iort;
 mod madt;
 mod pci;
+mod spcr;
 #[cfg(test)]
 mod tests;
 
+use std::ops::RangeInclusive;
+
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
+
+use crate::arm;
 
 pub use description::{
     DeviceScope, Dmar, Drhd, IntxRoute, IoApic, MachineDescription, PathStep, PciRoot, PowerManagement, Rmrr,
@@ -36,11 +45,8 @@ pub use description::{
 };
 pub use error::AcpiError;
 
-/// Where the RSDP lies.
-const RSDP: u32 = 0xf_0000;
-/// First address after the area for tables.
-const AREA_END: u32 = 0x10_0000;
-const AREA_SIZE: usize = (AREA_END - RSDP) as usize;
+/// Where the tables of a PC lie.
+const PC_AREA: RangeInclusive<u64> = 0xf_0000..=0xf_ffff;
 const ALIGNMENT: usize = 16;
 const FACS_ALIGNMENT: usize = 64;
 
@@ -61,7 +67,10 @@ pub struct Table {
 
 impl Tables {
     /// Physical address of the RSDP, for boot protocols that hand it over.
-    pub const RSDP: u64 = RSDP as u64;
+    pub fn rsdp(&self) -> u64 {
+        // There is always at least the RSDP.
+        self.tables.first().map_or(0, |rsdp| rsdp.address)
+    }
 
     /// The tables in ascending order of addresses: first the RSDP.
     pub fn iter(&self) -> impl Iterator<Item = &Table> {
@@ -90,47 +99,90 @@ impl Tables {
     }
 }
 
+/// What tables are made of.
+#[derive(Clone, Debug)]
+pub enum Machine<'a> {
+    /// A PC.
+    Pc(&'a MachineDescription),
+    /// An Arm machine.
+    Arm {
+        /// The machine.
+        machine: &'a arm::Description,
+        /// Where the tables may lie: RAM that nothing else uses, 16-byte aligned at its start. 64 KiB
+        /// suffice for any machine of ordinary size.
+        area: RangeInclusive<u64>,
+    },
+}
+
+impl<'a> From<&'a MachineDescription> for Machine<'a> {
+    fn from(machine: &'a MachineDescription) -> Self {
+        Self::Pc(machine)
+    }
+}
+
 /// Builds the tables of a machine.
 ///
 /// # Errors
 /// [`AcpiError`] says what in the description cannot be.
-pub fn build(machine: &MachineDescription) -> Result<Tables, AcpiError> {
-    let mut area = Area { tables: Vec::new(), size: header::RSDP_SIZE };
+pub fn build<'a>(machine: impl Into<Machine<'a>>) -> Result<Tables, AcpiError> {
+    match machine.into() {
+        Machine::Pc(machine) => pc(machine),
+        Machine::Arm { machine, area } => arm_machine::build(machine, &area),
+    }
+}
+
+fn pc(machine: &MachineDescription) -> Result<Tables, AcpiError> {
+    let mut area = Area::new(&PC_AREA);
+    // All addresses are below 1 MiB.
+    let narrow = |address: u64| address as u32;
     let facs = machine.power.map(|_| area.place(fadt::facs(), FACS_ALIGNMENT)).transpose()?;
     let dsdt = area.place(pci::dsdt(&machine.pci)?, ALIGNMENT)?;
     let mut listed = vec![
-        area.place(fadt::build(machine, dsdt, facs)?, ALIGNMENT)?,
+        area.place(fadt::build(machine, narrow(dsdt), facs.map(narrow))?, ALIGNMENT)?,
         area.place(madt::build(machine)?, ALIGNMENT)?,
-        area.place(pci::mcfg(&machine.pci)?, ALIGNMENT)?,
+        area.place(pci::mcfg(machine.pci.ecam, machine.pci.last_bus)?, ALIGNMENT)?,
     ];
     if let Some(dmar) = &machine.dmar {
         listed.push(area.place(dmar::build(dmar, &machine.io_apics)?, ALIGNMENT)?);
     }
-    let rsdt = area.place(header::rsdt(&listed), ALIGNMENT)?;
+    let short: Vec<_> = listed.iter().copied().map(narrow).collect();
+    let rsdt = area.place(header::rsdt(&short), ALIGNMENT)?;
     let xsdt = area.place(header::xsdt(&listed), ALIGNMENT)?;
-    let rsdp = Table { address: Tables::RSDP, bytes: header::rsdp(rsdt, xsdt).to_vec() };
-    area.tables.insert(0, rsdp);
-    Ok(Tables { tables: area.tables })
+    Ok(area.finish(&header::rsdp(narrow(rsdt), xsdt)))
 }
 
-/// The area for tables, filled from its start.
+/// An area for tables, filled from its start.
 struct Area {
+    first: u64,
+    /// Bytes that fit.
+    max: usize,
     tables: Vec<Table>,
     /// Bytes used, the RSDP's included.
     size: usize,
 }
 
 impl Area {
+    fn new(range: &RangeInclusive<u64>) -> Self {
+        let max = usize::try_from((range.end() - range.start()).saturating_add(1)).unwrap_or(usize::MAX);
+        Self { first: *range.start(), max, tables: Vec::new(), size: header::RSDP_SIZE }
+    }
+
     /// Gives `bytes`, a table, its address.
-    fn place(&mut self, bytes: Vec<u8>, alignment: usize) -> Result<u32, AcpiError> {
+    fn place(&mut self, bytes: Vec<u8>, alignment: usize) -> Result<u64, AcpiError> {
         let offset = self.size.next_multiple_of(alignment);
         self.size = offset + bytes.len();
-        if self.size > AREA_SIZE {
-            return Err(AcpiError::TooLarge { size: self.size, max: AREA_SIZE });
+        if self.size > self.max {
+            return Err(AcpiError::TooLarge { size: self.size, max: self.max });
         }
-        // An offset in the area is below 64 KiB.
-        let address = RSDP + offset as u32;
-        self.tables.push(Table { address: address.into(), bytes });
+        // Inside the area.
+        let address = self.first + offset as u64;
+        self.tables.push(Table { address, bytes });
         Ok(address)
+    }
+
+    /// The tables, with the RSDP before them.
+    fn finish(mut self, rsdp: &[u8]) -> Tables {
+        self.tables.insert(0, Table { address: self.first, bytes: rsdp.to_vec() });
+        Tables { tables: self.tables }
     }
 }

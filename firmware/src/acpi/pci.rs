@@ -9,35 +9,68 @@ use acpi_tables::aml::{
 };
 use acpi_tables::mcfg::MCFG;
 
-use super::header::{OEM_ID, OEM_REVISION, OEM_TABLE_ID, bytes, table};
+use super::header::{Encoded, OEM_ID, OEM_REVISION, OEM_TABLE_ID, bytes, table};
 use super::{AcpiError, IntxRoute, PciRoot};
 
 /// Integers have 64 bits from this revision on.
-const DSDT_REVISION: u8 = 2;
+pub(super) const DSDT_REVISION: u8 = 2;
 const BUS_SIZE: u64 = 1 << 20;
 const FOUR_GIB: u64 = 1 << 32;
 /// CONFIG_ADDRESS and CONFIG_DATA: 8 ports [PCI 3.2.2.3.2].
 const CONFIG_PORT: u16 = 0xcf8;
 
-pub(super) fn mcfg(pci: &PciRoot) -> Result<Vec<u8>, AcpiError> {
-    let ecam = ecam(pci)?;
+pub(super) fn mcfg(base: u64, last_bus: u8) -> Result<Vec<u8>, AcpiError> {
+    let ecam = ecam(base, last_bus)?;
     let mut mcfg = MCFG::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
-    mcfg.add_ecam(*ecam.start(), 0, 0, pci.last_bus);
+    mcfg.add_ecam(*ecam.start(), 0, 0, last_bus);
     Ok(bytes(&mcfg))
 }
 
-/// The host bridge with what it decodes and how interrupts are wired, and a motherboard device that
-/// claims the configuration space: an operating system trusts MCFG only where something does.
+/// The host bridge and the motherboard of a PC.
 pub(super) fn dsdt(pci: &PciRoot) -> Result<Vec<u8>, AcpiError> {
-    let PciRoot { memory: memory_windows, io, intx, last_bus, .. } = pci;
-    let buses = AddressSpace::<u16>::new_bus_number(0, u16::from(*last_bus));
     let config = IO::new(CONFIG_PORT, CONFIG_PORT, 1, 8);
-    let io: Vec<_> = io.iter().map(io_window).collect::<Result<_, _>>()?;
-    let memory_windows: Vec<_> = memory_windows.iter().map(memory_window).collect::<Result<_, _>>()?;
-    let mut resources: Vec<&dyn Aml> = vec![&buses, &config];
-    resources.extend(io.iter().map(|window| window as &dyn Aml));
-    resources.extend(memory_windows.iter().map(Box::as_ref));
+    let io: Vec<_> = pci.io.iter().map(io_window).collect::<Result<_, _>>()?;
+    let mut ports: Vec<&dyn Aml> = vec![&config];
+    ports.extend(io.iter().map(|window| window as &dyn Aml));
+    let resources = resources(pci.last_bus, ports, &pci.memory)?;
+    let routing = if pci.intx.is_empty() { None } else { Some(routing(&pci.intx)?) };
+    let names = host_bridge(resources, routing);
+    let host_bridge = Device::new(Path::new("PCI0"), names.iter().map(|name| name as &dyn Aml).collect());
+    let motherboard = motherboard(pci.ecam, pci.last_bus)?;
+    let scope = Scope::new(Path::new("_SB_"), vec![&motherboard, &host_bridge]);
+    Ok(table(*b"DSDT", DSDT_REVISION, &bytes(&scope)))
+}
 
+/// What every host bridge says of itself; `routing` is its _PRT.
+pub(super) fn host_bridge(resources: Encoded, routing: Option<PackageBuilder>) -> Vec<Name> {
+    let mut names = vec![
+        Name::new(Path::new("_HID"), &EISAName::new("PNP0A08")),
+        Name::new(Path::new("_CID"), &EISAName::new("PNP0A03")),
+        Name::new(Path::new("_UID"), &0_u8),
+        Name::new(Path::new("_SEG"), &0_u8),
+        Name::new(Path::new("_BBN"), &0_u8),
+        Name::new(Path::new("_CRS"), &resources),
+    ];
+    names.extend(routing.map(|routing| Name::new(Path::new("_PRT"), &routing)));
+    names
+}
+
+/// _CRS of a host bridge: buses, ports, windows for memory.
+pub(super) fn resources(
+    last_bus: u8,
+    ports: Vec<&dyn Aml>,
+    memory: &[RangeInclusive<u64>],
+) -> Result<Encoded, AcpiError> {
+    let buses = AddressSpace::<u16>::new_bus_number(0, u16::from(last_bus));
+    let memory: Vec<_> = memory.iter().map(memory_window).collect::<Result<_, _>>()?;
+    let mut resources: Vec<&dyn Aml> = vec![&buses];
+    resources.extend(ports);
+    resources.extend(memory.iter().map(Box::as_ref));
+    Ok(Encoded::new(&ResourceTemplate::new(resources)))
+}
+
+/// _PRT: where interrupt pins lead.
+pub(super) fn routing(intx: &[IntxRoute]) -> Result<PackageBuilder, AcpiError> {
     let mut routing = PackageBuilder::new();
     for (index, route) in intx.iter().enumerate() {
         if intx[..index].iter().any(|before| (before.device, before.pin) == (route.device, route.pin)) {
@@ -46,37 +79,29 @@ pub(super) fn dsdt(pci: &PciRoot) -> Result<Vec<u8>, AcpiError> {
         }
         routing.add_element(&interrupt_route(*route)?);
     }
+    Ok(routing)
+}
 
-    let ecam = memory(&ecam(pci)?);
+/// A motherboard device that claims the configuration space: an operating system trusts MCFG only where
+/// something does.
+pub(super) fn motherboard(base: u64, last_bus: u8) -> Result<Encoded, AcpiError> {
+    let ecam = memory(&ecam(base, last_bus)?);
     let claimed = ResourceTemplate::new(vec![ecam.as_ref()]);
-    let mut names = vec![
-        Name::new(Path::new("_HID"), &EISAName::new("PNP0A08")),
-        Name::new(Path::new("_CID"), &EISAName::new("PNP0A03")),
-        Name::new(Path::new("_UID"), &0_u8),
-        Name::new(Path::new("_SEG"), &0_u8),
-        Name::new(Path::new("_BBN"), &0_u8),
-        Name::new(Path::new("_CRS"), &ResourceTemplate::new(resources)),
-    ];
-    if !intx.is_empty() {
-        names.push(Name::new(Path::new("_PRT"), &routing));
-    }
-    let children = names.iter().map(|name| name as &dyn Aml).collect();
-    let host_bridge = Device::new(Path::new("PCI0"), children);
     let names = [
         Name::new(Path::new("_HID"), &EISAName::new("PNP0C02")),
         Name::new(Path::new("_UID"), &0_u8),
         Name::new(Path::new("_CRS"), &claimed),
     ];
-    let motherboard = Device::new(Path::new("MBRD"), names.iter().map(|name| name as &dyn Aml).collect());
-    let scope = Scope::new(Path::new("_SB_"), vec![&motherboard, &host_bridge]);
-    Ok(table(*b"DSDT", DSDT_REVISION, &bytes(&scope)))
+    let names = names.iter().map(|name| name as &dyn Aml).collect();
+    Ok(Encoded::new(&Device::new(Path::new("MBRD"), names)))
 }
 
 /// The configuration space.
-fn ecam(pci: &PciRoot) -> Result<RangeInclusive<u64>, AcpiError> {
-    let (first, size) = (pci.ecam, (u64::from(pci.last_bus) + 1) * BUS_SIZE);
+fn ecam(first: u64, last_bus: u8) -> Result<RangeInclusive<u64>, AcpiError> {
+    let size = (u64::from(last_bus) + 1) * BUS_SIZE;
     let last = first.saturating_add(size - 1);
-    let fits = first % BUS_SIZE == 0 && first.checked_add(size - 1).is_some() && addressable(first, last);
+    let fits =
+        first.is_multiple_of(BUS_SIZE) && first.checked_add(size - 1).is_some() && addressable(first, last);
     if !fits {
         let remedy = "align it to 1 MiB, above 0, wholly below 4 GiB or wholly above";
         return Err(AcpiError::Range { what: "the PCI configuration space", first, last, remedy });

@@ -1,4 +1,5 @@
-//! ELF executables for x86, decoded [System V ABI, chapters 4 and 5; its i386 and AMD64 supplements].
+//! ELF executables for x86 and AArch64, decoded [System V ABI, chapters 4 and 5; its i386, AMD64 and
+//! AArch64 supplements].
 //!
 //! Decoding is pure and believes nothing: every offset and size is checked against the file before
 //! it is used.
@@ -52,6 +53,13 @@ pub const X86_64: Target = Target {
     p_paddr: Field::U64(24),
     p_filesz: Field::U64(32),
     p_memsz: Field::U64(40),
+};
+
+/// ELF64 for AArch64, little-endian.
+pub const AARCH64: Target = Target {
+    machine: 183,
+    wrong: |class, data, machine| ImageError::NotAarch64 { class, data, machine },
+    ..X86_64
 };
 
 /// ELF32 for i386.

@@ -6,7 +6,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ImageError {
     /// The image is too short for an ELF header, or its first bytes are not those of one.
-    #[error("the image is not an ELF file (it has {len} bytes); give a linked ELF executable for x86")]
+    #[error("the image is not an ELF file (it has {len} bytes); give a linked ELF executable")]
     NotElf {
         /// Bytes in the image.
         len: usize,
@@ -17,6 +17,19 @@ pub enum ImageError {
          (little-endian), machine 62: build it for x86_64"
     )]
     NotX86_64 {
+        /// `EI_CLASS`.
+        class: u8,
+        /// `EI_DATA`.
+        data: u8,
+        /// `e_machine`.
+        machine: u16,
+    },
+    /// Not the class, byte order and machine of an AArch64 executable.
+    #[error(
+        "the image is ELF class {class}, data {data}, machine {machine}; AArch64 needs class 2 (64-bit), data 1 \
+         (little-endian), machine 183: build it for aarch64"
+    )]
+    NotAarch64 {
         /// `EI_CLASS`.
         class: u8,
         /// `EI_DATA`.

@@ -13,7 +13,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
 use crate::memory_map::{LEGACY_FIRST, LEGACY_LAST};
 
-pub use elf::{I386, X86_64, decode};
+pub use elf::{AARCH64, I386, X86_64, decode};
 pub use error::ImageError;
 
 /// First byte that an image may use: below lies what the boot protocols write.

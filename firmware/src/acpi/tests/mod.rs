@@ -1,5 +1,7 @@
+mod arm;
 mod errors;
 mod iasl;
+mod iort;
 
 use super::*;
 

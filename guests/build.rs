@@ -2,8 +2,8 @@
 //!
 //! Each image is compiled by `rustc` directly, with flags fixed here, so that its bytes depend on the
 //! sources and the compiler alone and not on the profile, the user's flags or the place of the
-//! checkout. Where the compiler has no `x86_64-unknown-none` (no libcore for it, or no `rust-lld`),
-//! the checked-in image is used instead.
+//! checkout. Where the compiler lacks an image's target (no libcore for it, or no `rust-lld`), the
+//! checked-in image is used instead.
 //!
 //! - `IOMMULATOR_RENEW_IMAGES=1` writes what was built to `images/`, with the compiler's version.
 //! - `IOMMULATOR_PREBUILT_IMAGES=1` takes the checked-in images even where they could be built.
@@ -15,9 +15,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const TARGET: &str = "x86_64-unknown-none";
-/// Programs with an image; each has its source in `image/`.
-const PROGRAMS: [&str; 1] = ["vtd_dma"];
+/// What images are built for. The name is that of the linker script, and part of an image's name.
+const TARGETS: [Target; 2] = [
+    Target { name: "x86_64", triple: "x86_64-unknown-none", programs: &["vtd_dma"] },
+    Target { name: "aarch64", triple: "aarch64-unknown-none", programs: &["cpu_check", "smmuv3_dma"] },
+];
+
+struct Target {
+    name: &'static str,
+    triple: &'static str,
+    /// Programs with an image; each has its source in `image/`.
+    programs: &'static [&'static str],
+}
+
 const RENEW: &str = "IOMMULATOR_RENEW_IMAGES";
 const PREBUILT: &str = "IOMMULATOR_PREBUILT_IMAGES";
 
@@ -30,29 +40,34 @@ fn main() -> Result<()> {
     for name in [RENEW, PREBUILT] {
         println!("cargo::rerun-if-env-changed={name}");
     }
-    println!("cargo::rustc-check-cfg=cfg(images_built_from_source)");
+    let names = TARGETS.map(|target| format!("{:?}", target.name)).join(", ");
+    println!("cargo::rustc-check-cfg=cfg(images_built_from_source, values({names}))");
 
     let renew = is_set(RENEW);
     let compiler = Compiler::find()?;
-    if is_set(PREBUILT) || !compiler.can_build() {
-        if renew {
-            return Err(format!(
-                "{RENEW} is set, but images cannot be built here: unset {PREBUILT}, and install the target \
-                 with `rustup target add {TARGET}`"
-            )
-            .into());
+    for target in &TARGETS {
+        if is_set(PREBUILT) || !compiler.can_build(target) {
+            if renew {
+                return Err(format!(
+                    "{RENEW} is set, but images cannot be built here: unset {PREBUILT}, and install the \
+                     target with `rustup target add {}`",
+                    target.triple
+                )
+                .into());
+            }
+            for program in target.programs {
+                let name = target.image(program);
+                fs::copy(checked_in(&name), compiler.out.join(name))?;
+            }
+            continue;
         }
-        for program in PROGRAMS {
-            fs::copy(checked_in(program), compiler.out.join(format!("{program}.elf")))?;
-        }
-        return Ok(());
-    }
-    println!("cargo::rustc-cfg=images_built_from_source");
-    compiler.build_library()?;
-    for program in PROGRAMS {
-        let image = compiler.build_image(program)?;
-        if renew {
-            write_if_changed(&checked_in(program), &fs::read(image)?)?;
+        println!("cargo::rustc-cfg=images_built_from_source={:?}", target.name);
+        compiler.build_library(target)?;
+        for program in target.programs {
+            let image = compiler.build_image(target, program)?;
+            if renew {
+                write_if_changed(&checked_in(&target.image(program)), &fs::read(image)?)?;
+            }
         }
     }
     if renew {
@@ -62,12 +77,24 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+impl Target {
+    /// The file name of a program's image.
+    fn image(&self, program: &str) -> String {
+        format!("{program}-{}.elf", self.name)
+    }
+
+    /// The file name of the library for it.
+    fn library(&self) -> String {
+        format!("libguests-{}.rlib", self.name)
+    }
+}
+
 fn is_set(name: &str) -> bool {
     env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0")
 }
 
-fn checked_in(program: &str) -> PathBuf {
-    PathBuf::from(format!("images/{program}-x86_64.elf"))
+fn checked_in(image: &str) -> PathBuf {
+    Path::new("images").join(image)
 }
 
 /// Leaves the file's time alone where nothing changed, or every build would start the next one.
@@ -104,9 +131,9 @@ impl Compiler {
         })
     }
 
-    /// Whether the compiler has a libcore and a linker for bare metal.
-    fn can_build(&self) -> bool {
-        let query = ["--print", "target-libdir", "--target", TARGET];
+    /// Whether the compiler has a libcore and a linker for the target.
+    fn can_build(&self, target: &Target) -> bool {
+        let query = ["--print", "target-libdir", "--target", target.triple];
         let Ok(libraries) = output(Command::new(&self.rustc).args(query)) else { return false };
         let Ok(libraries) = fs::read_dir(libraries.trim_end()) else { return false };
         let is_core = |name: &str| name.starts_with("libcore-") && name.ends_with(".rlib");
@@ -117,14 +144,14 @@ impl Compiler {
     }
 
     /// `rustc` with everything that library and image have in common.
-    fn rustc(&self) -> Command {
+    fn rustc(&self, target: &Target) -> Command {
         let mut command = Command::new(&self.rustc);
         command.current_dir(&self.manifest);
         // What would change the output without a trace in the sources.
         for name in ["RUSTC_FORCE_RUSTC_VERSION", "RUSTC_FORCE_INCR_COMP_ARTIFACT_HEADER"] {
             command.env_remove(name);
         }
-        command.args(["--edition", "2024", "--target", TARGET, "--cap-lints", "allow"]);
+        command.args(["--edition", "2024", "--target", target.triple, "--cap-lints", "allow"]);
         for option in [
             "opt-level=s",
             "panic=abort",
@@ -150,24 +177,21 @@ impl Compiler {
         command
     }
 
-    fn library(&self) -> PathBuf {
-        self.out.join("libguests.rlib")
-    }
-
-    fn build_library(&self) -> Result<()> {
-        let mut command = self.rustc();
+    fn build_library(&self, target: &Target) -> Result<()> {
+        let mut command = self.rustc(target);
         command.args(["--crate-name", "guests", "--crate-type", "rlib", "src/lib.rs", "-o"]);
-        output(command.arg(self.library()))?;
+        output(command.arg(self.out.join(target.library())))?;
         Ok(())
     }
 
-    fn build_image(&self, program: &str) -> Result<PathBuf> {
-        let image = self.out.join(format!("{program}.elf"));
-        let mut command = self.rustc();
+    fn build_image(&self, target: &Target, program: &str) -> Result<PathBuf> {
+        let image = self.out.join(target.image(program));
+        let mut command = self.rustc(target);
         command.args(["--crate-name", program, "--crate-type", "bin"]);
         command.arg(format!("image/{program}.rs"));
-        command.arg("--extern").arg(concat("guests=", self.library().as_os_str()));
-        command.arg("-C").arg(concat("link-arg=-T", self.manifest.join("image/x86_64.ld").as_os_str()));
+        command.arg("--extern").arg(concat("guests=", self.out.join(target.library()).as_os_str()));
+        let script = self.manifest.join(format!("image/{}.ld", target.name));
+        command.arg("-C").arg(concat("link-arg=-T", script.as_os_str()));
         // No build id, and no version of the linker in the file.
         for option in ["strip=symbols", "link-arg=--build-id=none", "link-arg=--no-eh-frame-hdr"] {
             command.args(["-C", option]);

@@ -58,6 +58,27 @@ address! {
     /// An I/O virtual address: what a bus master puts on the bus.
     Iova
 }
+address! {
+    /// An intermediate physical address: between two stages of translation.
+    Ipa
+}
+
+/// The identity of a bus master before an SMMU [SMMUv3 3.2]: as many bits as IDR1.SIDSIZE says, at most 32.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StreamId(pub u32);
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Debug for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamId({self})")
+    }
+}
 
 /// A PCI requester id: bus 15:8, device 7:3, function 2:0 [PCIe 2.2.6.2].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ pub mod boot;
 pub mod config;
 pub mod control;
 pub mod exit;
+pub mod gdb;
 pub mod hosted;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub mod kvm;
@@ -15,5 +16,6 @@ pub mod legacy;
 pub mod machine;
 pub mod qtest;
 pub mod report;
+pub mod soft;
 pub mod story;
 pub mod trace;

@@ -2,7 +2,8 @@
 // A test file is all test code, its helpers included.
 #![allow(clippy::unwrap_used)]
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Output, Stdio};
 
 fn iommulator(args: &[&str]) -> Output {
@@ -34,6 +35,33 @@ fn the_demo_holds_and_tells_its_story() {
     }
 }
 
+/// Both runs of the guest tell of setting up, translating, stale uses, nested faults and stalls.
+#[test]
+fn the_chapter_of_the_smmu_holds_and_tells_its_story() {
+    for cpu in ["hosted", "soft"] {
+        let output = iommulator(&["demo", "smmuv3", "--cpu", cpu]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        for part in [
+            "An Arm machine (virt)",
+            "      The driver turns the SMMU on.\n",
+            "; the IOMMU leaves the address as it is.\n",
+            "; the IOMMU finds in its tables: memory at ",
+            "the device still sees the old page\n      Device 00:01.0 reads 32 bytes at ",
+            "; the IOMMU remembers that this is memory at ",
+            "      The driver has the IOMMU forget translations of addresses, domain 1, ",
+            "by the tables of stage 2, for a table of the device's own at intermediate address 0x6000000000 (F_",
+            "      The processor takes interrupt 106.\n",
+            "reaches the interrupt controller: interrupt 8193.\n",
+            "      The SMMU holds stream 0x10000 at 0x2e00000000: no page is mapped there, ",
+            "holds for stream 0x10000 try again.\n",
+            "\nAll ",
+        ] {
+            assert!(text.contains(part), "{cpu}: {part:?} is missing in {text}");
+        }
+    }
+}
+
 #[test]
 fn a_hosted_run_is_repeatable_down_to_its_trace() {
     let args = ["run", "vtd_dma", "--cpu", "hosted", "--iommu", "vtd-legacy,cache=adversarial"];
@@ -43,6 +71,43 @@ fn a_hosted_run_is_repeatable_down_to_its_trace() {
     assert_eq!(one.status.code(), Some(0), "{}", String::from_utf8_lossy(&one.stdout));
     assert!(one.stdout.len() > 10_000);
     assert_eq!(one.stdout, two.stdout);
+}
+
+#[test]
+fn the_software_processor_runs_its_guest_the_same_each_time() {
+    let args = ["run", "cpu_check", "--machine", "virt,cpus=2", "--memory", "32M", "--trace", "jsonl:-"];
+    let (one, two) = (iommulator(&args), iommulator(&args));
+    let text = String::from_utf8(one.stdout.clone()).unwrap();
+    assert_eq!(one.status.code(), Some(0), "{text}");
+    assert!(text.contains("\nok 1 - the program runs at EL1\n"), "{text}");
+    assert_eq!(one.stdout, two.stdout);
+}
+
+/// A debugger connects, and leaves again at once: the guest goes on to its end.
+#[test]
+fn a_run_waits_for_its_debugger() {
+    let args = ["run", "cpu_check", "--machine", "virt", "--gdb", "0"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_iommulator"))
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let told = lines.find_map(|line| {
+        let line = line.unwrap();
+        let (_, rest) = line.split_once("waiting for a debugger at ")?;
+        Some(rest.split_once(';').unwrap().0.to_owned())
+    });
+    let address: SocketAddr = told.unwrap().parse().unwrap();
+    assert!(address.ip().is_loopback());
+    drop(TcpStream::connect(address).unwrap());
+    let gone = lines.find(|line| line.as_ref().unwrap().contains("the debugger is gone"));
+    assert!(gone.is_some());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("TAP version 13\n"));
 }
 
 #[test]
@@ -73,6 +138,13 @@ fn capabilities_as_text_and_json() {
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(json["CAP"]["fields"]["SAGAW"], 2);
     assert_eq!(json["ECAP"]["raw"], "0x0000000000f00f5b");
+    let text = String::from_utf8(iommulator(&["caps", "smmuv3.2-nested,sidsize=20"]).stdout).unwrap();
+    assert!(text.contains("\nIDR1 0x"), "{text}");
+    assert!(text.contains("\n    5:0  sidsize  0x14\n"), "{text}");
+    let registers: Vec<_> = text.lines().filter_map(|line| line.split_once(" 0x")).collect();
+    let registers: Vec<_> =
+        registers.iter().map(|(name, _)| *name).filter(|name| name.contains("DR")).collect();
+    assert_eq!(registers, ["IDR0", "IDR1", "IDR2", "IDR3", "IDR4", "IDR5", "IIDR", "AIDR"]);
 }
 
 #[test]
@@ -87,6 +159,24 @@ fn wrong_options_are_told_apart_from_a_host_that_lacks_something() {
         (&["run", "vtd_dma", "--module", "Cargo.toml"], 2, "only multiboot images take modules"),
         (&["run", "vtd_dma", "--module", "=a"], 2, "the file name is missing"),
         (&["run", "vtd_dma", "--machine", "pc"], 2, "unknown machine 'pc'; known: q35"),
+        (&["run", "vtd_dma", "--machine", "virt", "--cpu", "hosted"], 4, "use --cpu soft"),
+        (&["run", "vtd_dma", "--iommu", "smmuv3.2-nested"], 2, "which takes VT-d units; use --machine virt"),
+        (&["qtest", "--stdio", "--machine", "virt", "--iommu", "vtd-legacy"], 2, "which takes SMMUv3 units"),
+        (
+            &["qtest", "--stdio", "--machine", "virt", "--iommu", "smmuv3.2-nested", "--expect", "fault:6"],
+            2,
+            "--expect fault:6 is of VT-d, and this machine has an SMMU; write event=NAME,stream=N",
+        ),
+        (
+            &["qtest", "--stdio", "--iommu", "vtd-legacy", "--expect", "event=F_ACCESS"],
+            2,
+            "--expect event=F_ACCESS is of an SMMU, and this machine has VT-d; write fault:REASON@BDF",
+        ),
+        (
+            &["qtest", "--stdio", "--device", "exerciser,bus=platform,stream=0x10000"],
+            2,
+            "q35, which has no platform bus",
+        ),
         (&["caps", "none"], 2, "unknown IOMMU 'none'"),
         (&["qtest"], 2, "--socket"),
         (&["qtest", "--socket", "/nonexistent/socket"], 3, "cannot connect to /nonexistent/socket"),
@@ -102,6 +192,19 @@ fn wrong_options_are_told_apart_from_a_host_that_lacks_something() {
             3,
             "cannot read the image /nonexistent/image; built-in guests: vtd_dma",
         ),
+        (&["run", "cpu_check"], 4, "this is an AArch64 image; use --machine virt"),
+        (&["run", "vtd_dma", "--machine", "virt"], 4, "the board virt runs AArch64 images"),
+        (&["run", "vtd_dma", "--cpu", "soft"], 4, "use it with --machine virt"),
+        (&["run", "cpu_check", "--machine", "virt", "--cpu", "kvm"], 4, "use --cpu soft"),
+        (&["run", "cpu_check", "--machine", "virt", "--cpu", "hosted"], 4, "use --cpu soft"),
+        (&["run", "vtd_dma", "--cpu", "hosted", "--initrd", "Cargo.toml"], 2, "--machine virt; leave it out"),
+        (
+            &["run", "cpu_check", "--machine", "virt", "--initrd", "/nonexistent"],
+            3,
+            "initial RAM disk /nonexist",
+        ),
+        (&["run", "vtd_dma", "--cpu", "hosted", "--gdb", "0"], 2, "use --machine virt --cpu soft"),
+        (&["run", "cpu_check", "--machine", "virt", "--timeout-machine", "10us"], 5, "raise --timeout"),
         (&["run", "Cargo.toml", "--cpu", "hosted"], 4, "--cpu hosted runs only the built-in guests"),
         (
             &["run", "vtd_dma", "--cpu", "hosted", "--trace", "text:/nonexistent/file"],
@@ -174,6 +277,30 @@ fn a_script_on_standard_input_is_served() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "OK 0x0000000011e81234\nOK 10\n");
+}
+
+#[test]
+fn a_script_drives_an_smmu_without_a_processor() {
+    let mut args = vec!["qtest", "--stdio", "--machine", "virt", "--iommu", "smmuv3.2-nested"];
+    args.extend(["--device", "iommu-testdev", "--memory", "16M"]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_iommulator"))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // BAR, Bus Master; a DMA to RAM, then GBPA.ABORT and the same again.
+    let dma = "writel 0x10000014 1\nreadl 0x10000000\nreadl 0x10000010\n";
+    let script = format!(
+        "writel 0x4010008010 0x10000000\nwritew 0x4010008004 6\nwritel 0x10000004 0x40005000\n\
+         writel 0x1000000c 16\nwritel 0x1000001c 0x40005000\n{dma}writel 0x09050044 0x80100000\n{dma}"
+    );
+    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let verdicts: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("OK 0x")).collect();
+    assert_eq!(verdicts, ["0000000000000000", "0000000000000000", "0000000000000000", "00000000dead0002"]);
 }
 
 #[test]
@@ -260,6 +387,94 @@ fn a_script_is_explained_down_to_the_bit() {
     let (code, _, errors) = explain(&["--address", "0"]);
     assert_eq!(code, Some(2));
     assert!(errors.contains("script:2: 'writeq 0x1000' was answered with FAIL missing argument"), "{errors}");
+}
+
+const READ_ONLY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/read-only-page.qtest");
+
+#[test]
+fn an_smmu_explains_itself_by_function_and_by_stream() {
+    let explain = |more: &[&str]| {
+        let args = ["explain", "--machine", "virt", "--iommu", "smmuv3.2-nested", "--device", "edu"];
+        let output = iommulator(&[&args[..], &["--script", READ_ONLY, "--address", "0x5000"], more].concat());
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), errors)
+    };
+    let (code, text, _) = explain(&["--source", "00:01.0", "--write"]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("<== decides") && text.contains("F_PERMISSION"), "{text}");
+    assert!(text.contains("note: Bus Master Enable is clear in 00:01.0"), "{text}");
+    // The function, by the StreamID that it has.
+    assert_eq!(explain(&["--stream", "8", "--write"]).1, text);
+    let (_, json, _) = explain(&["--stream", "8", "--privileged", "--instruction", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["request"]["stream"], &json["request"]["instruction"]), (&"0x8".into(), &true.into()));
+    assert_eq!(json["answer"]["address"], "0x40200000");
+    for (more, message) in [
+        (&["--source", "00:01.0", "--stream", "8"][..], "cannot be used with"),
+        (&["--stream", "0x100000000"], "a StreamID has 32 bits"),
+        (&["--stream", "8", "--write", "--instruction"], "cannot be used with"),
+        (&[], "required arguments were not provided"),
+    ] {
+        let (code, _, errors) = explain(more);
+        assert_eq!(code, Some(2), "{errors}");
+        assert!(errors.contains(message), "{errors}");
+    }
+    let (code, _, errors) = {
+        let args =
+            ["explain", "--iommu", "vtd-legacy", "--script", "/dev/null", "--stream", "8", "--address", "0"];
+        let output = iommulator(&args);
+        (output.status.code(), (), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("only an SMMUv3 knows masters by a StreamID"), "{errors}");
+}
+
+#[test]
+fn events_of_an_smmu_are_judged_and_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    let junit = folder.path().join("report.xml");
+    // BAR and Bus Master of iommu-testdev; a write of 16 bytes to the page that may only be read.
+    let setup = std::fs::read_to_string(READ_ONLY).unwrap();
+    let setup: String =
+        setup.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    let script = format!(
+        "{setup}writel 0x4010008010 0x10000000\nwritew 0x4010008004 6\nwritel 0x10000004 0x5000\n\
+         writel 0x1000000c 16\nwritel 0x1000001c 0x40200000\nwritel 0x10000014 1\nreadl 0x10000000\n"
+    );
+    let reports = [format!("json:{}", report.display()), format!("junit:{}", junit.display())];
+    for (rules, code, message) in [
+        (&["--deny-faults", "--expect", "event=F_PERMISSION,stream=8,address=0x5000"][..], 0, ""),
+        (
+            &["--deny-faults"],
+            1,
+            "unexpected fault 0x13 (no permission) by stream 0x8 at 0x5000, recorded, at time ",
+        ),
+        (&["--expect", "event=F_PERMISSION,stream=9"], 1, "was not seen; seen: 0x13@stream 0x8"),
+    ] {
+        let mut args = vec!["qtest", "--stdio", "--machine", "virt", "--iommu", "smmuv3.2-nested"];
+        args.extend(["--device", "iommu-testdev", "--report", &reports[0], "--report", &reports[1]]);
+        args.extend(rules);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_iommulator"))
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{errors}");
+        assert!(errors.contains(message), "{errors}");
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+        let fault = &json["faults"]["list"][0];
+        assert_eq!((&fault["name"], &fault["stream"]), (&"F_PERMISSION".into(), &"0x8".into()));
+        assert_eq!((&fault["source"], &fault["address"]), (&().into(), &"0x0000000000005000".into()));
+        assert_eq!(fault["record"][0], "0x0000000800000013");
+        let xml = std::fs::read_to_string(&junit).unwrap();
+        assert!(xml.contains("0x13 (no permission) by stream 0x8 at 0x5000"), "{xml}");
+    }
 }
 
 #[test]

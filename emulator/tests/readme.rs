@@ -41,13 +41,18 @@ fn check_excerpt(fence: &str, text: &str) {
 
 #[test]
 fn the_explanation_is_what_explain_prints() {
-    let command = README.lines().find_map(|line| line.strip_prefix("$ iommulator explain ")).unwrap();
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/");
-    let command = command.replace("docs/", root);
-    let arguments: Vec<_> = std::iter::once("explain").chain(command.split(' ')).collect();
-    let (code, text) = run(&arguments);
-    assert_eq!(code, 0);
-    check_excerpt("```explain", &text);
+    let commands: Vec<_> =
+        README.lines().filter_map(|line| line.strip_prefix("$ iommulator explain ")).collect();
+    let fences = ["```explain", "```explain-smmuv3"];
+    assert_eq!(commands.len(), fences.len());
+    for (command, fence) in commands.into_iter().zip(fences) {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/");
+        let command = command.replace("docs/", root);
+        let arguments: Vec<_> = std::iter::once("explain").chain(command.split(' ')).collect();
+        let (code, text) = run(&arguments);
+        assert_eq!(code, 0);
+        check_excerpt(fence, &text);
+    }
 }
 
 #[test]
@@ -55,7 +60,7 @@ fn the_examples_work() {
     let directory = tempfile::tempdir().unwrap();
     let examples: Vec<_> =
         README.lines().filter_map(|line| line.strip_prefix("$ cargo run --release -- ")).collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 5);
     for example in examples {
         let output = Command::new(env!("CARGO_BIN_EXE_iommulator"))
             .args(example.split(' '))
@@ -75,7 +80,8 @@ fn the_table_says_what_the_capability_registers_say() {
     let yes = |all: bool| if all { "yes" } else { "no" }.to_owned();
     let wide = Config { address_width: AddressWidth::Bits57, ..config.clone() }.cap().sagaw() == 0b1110;
     let all = "vtd-legacy,protected-regions=on,root-set-invalidates=on,interrupt-set-invalidates=on,abort-dma=on,write-buffer-flush=on";
-    let all = all.parse::<IommuSpec>().unwrap().unit;
+    let all = all.parse::<IommuSpec>().unwrap();
+    let all = &all.vtd().unwrap().config;
     let with = |without: bool, with: bool, option: &str| {
         if !without && with { format!("with `{option}`") } else { yes(without) }
     };
@@ -122,10 +128,9 @@ fn the_table_says_what_the_capability_registers_say() {
             none_of(&[ecap.pms(), cap.ecmds(), ecap.vcs()]),
         ),
     ];
-    let rows = rows.map(|(feature, value)| format!("| {feature} | {value} |"));
-    let table: Vec<_> = README.lines().filter(|line| line.starts_with("| ")).collect();
-    assert_eq!(table[0], "| VT-d | `vtd-legacy` |");
-    assert_eq!(table[1..], rows);
+    let table = table("| VT-d | `vtd-legacy` |");
+    let found: Vec<_> = table.iter().map(|row| tested(row, "devices/src/vtd/tests/")).collect();
+    assert_eq!(found, rows.map(|(feature, value)| format!("| {feature} | {value} |")));
     // A bit that the table has no row for must not appear unnoticed.
     let known_cap = Cap::ZERO
         .with_drd(true)
@@ -148,6 +153,92 @@ fn the_table_says_what_the_capability_registers_say() {
         .with_eim(true)
         .with_mhmv(15);
     assert_eq!((cap.raw() & !known_cap.raw(), ecap.raw() & !known_ecap.raw()), (0, 0));
+}
+
+/// The rows of the table whose header starts with `header`.
+fn table(header: &str) -> Vec<&'static str> {
+    let rows = README.lines().skip_while(|line| !line.starts_with(header)).skip(2);
+    rows.take_while(|line| line.starts_with("| ")).collect()
+}
+
+/// A row without its last cell, which names a file of tests in `folder` that must be there.
+fn tested(row: &str, folder: &str) -> String {
+    let (rest, file) = row.strip_suffix(" |").unwrap().rsplit_once(" | ").unwrap();
+    let file = file.trim_matches('`');
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    assert!(root.join(folder).join(file).is_file(), "{folder}{file}");
+    format!("{rest} |")
+}
+
+#[test]
+fn the_table_says_what_the_id_registers_say() {
+    use devices::smmuv3::Config;
+
+    let configs: Vec<_> = Config::PRESETS.iter().map(|name| Config::preset(name).unwrap()).collect();
+    type Cell = fn(&Config) -> String;
+    let rows: [(&str, Cell); 20] = [
+        ("Stage 1", |c| said(c.idr0.s1p())),
+        ("Stage 2", |c| said(c.idr0.s2p())),
+        ("Both, nested", |c| said(c.idr0.s1p() && c.idr0.s2p())),
+        ("EL2 and EL2-E2H contexts", |c| said(c.idr0.hyp())),
+        ("Pages of", |c| {
+            let granules = [(c.idr5.gran4k(), "4"), (c.idr5.gran16k(), "16"), (c.idr5.gran64k(), "64")];
+            let there: Vec<_> = granules.into_iter().filter_map(|(on, size)| on.then_some(size)).collect();
+            format!("{} KiB", there.join(", "))
+        }),
+        ("Bits of an output address", |c| c.oas_bits().to_string()),
+        ("52-bit descriptors of small granules", |c| said(c.idr5.ds())),
+        ("Two-level stream tables", |c| said(c.idr0.st_level() == 1)),
+        ("Two-level CD tables", |c| said(c.idr0.cd2l())),
+        ("Bits of a StreamID", |c| c.idr1.sidsize().to_string()),
+        ("Bits of a SubstreamID", |c| c.idr1.ssidsize().to_string()),
+        ("Bits of an ASID and a VMID", |c| {
+            let bits = |there, wide| match (there, wide) {
+                (false, _) => "none",
+                (true, false) => "8",
+                (true, true) => "16",
+            };
+            let (asid, vmid) = (bits(c.idr0.s1p(), c.idr0.asid16()), bits(c.idr0.s2p(), c.idr0.vmid16()));
+            format!("{asid} and {vmid}")
+        }),
+        ("Invalidation by range", |c| said(c.idr3.ril())),
+        ("Hardware update of access flag and dirty state", |c| said(c.idr0.httu() == 2)),
+        ("Stalled faults", |c| said(c.idr0.stall_model() == 0)),
+        ("Message interrupts of the unit", |c| said(c.idr0.msi())),
+        ("Forced write-back, execute-never by privilege", |c| match (c.idr3.fwb(), c.idr3.xnx()) {
+            (false, true) => "execute-never".to_owned(),
+            (both, _) => said(both),
+        }),
+        ("Hierarchical permissions that can be disabled", |c| said(c.idr3.had())),
+        ("Small tables, E0PD", |c| said(c.idr3.stt() && c.idr3.e0pd())),
+        ("ATS, page requests, broadcast maintenance, ATOS, VMSAv8-32, MPAM", |c| {
+            let idr0 = c.idr0;
+            let there = [idr0.ats(), idr0.pri(), idr0.btm(), idr0.atos(), idr0.ttf() & 1 != 0, c.idr3.mpam()];
+            said(there.contains(&true))
+        }),
+    ];
+    let presets: Vec<_> = Config::PRESETS.iter().map(|name| format!("`{name}`")).collect();
+    let table = table(&format!("| SMMUv3 | {} |", presets.join(" | ")));
+    let found: Vec<_> = table.iter().map(|row| tested(row, "devices/src/smmuv3/")).collect();
+    let rows = rows.map(|(feature, cell)| {
+        let cells: Vec<_> = configs.iter().map(cell).collect();
+        format!("| {feature} | {} |", cells.join(" | "))
+    });
+    assert_eq!(found, rows);
+}
+
+#[test]
+fn the_units_that_are_named_can_be_had() {
+    let named = README.split('`').skip(1).step_by(2);
+    let units: Vec<_> = named.filter(|text| text.starts_with("smmuv3.") && text.contains(',')).collect();
+    assert!(!units.is_empty());
+    for unit in units {
+        assert!(unit.parse::<IommuSpec>().is_ok(), "{unit}");
+    }
+}
+
+fn said(yes: bool) -> String {
+    if yes { "yes" } else { "no" }.to_owned()
 }
 
 #[test]

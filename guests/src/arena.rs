@@ -35,7 +35,20 @@ impl Arena {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn pages<H: Hw>(&mut self, hw: &mut H, count: u64) -> Result<u64, Error> {
-        let first = self.next;
+        self.take(hw, self.next, count)
+    }
+
+    /// Zeroed pages for `bytes`, at a multiple of the next power of two, as tables want it.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn aligned<H: Hw>(&mut self, hw: &mut H, bytes: u64) -> Result<u64, Error> {
+        let size = bytes.max(PAGE).checked_next_power_of_two().ok_or(Error::OutOfMemory)?;
+        let first = self.next.checked_next_multiple_of(size).ok_or(Error::OutOfMemory)?;
+        self.take(hw, first, bytes.div_ceil(PAGE))
+    }
+
+    fn take<H: Hw>(&mut self, hw: &mut H, first: u64, count: u64) -> Result<u64, Error> {
         let end = count.checked_mul(PAGE).and_then(|bytes| first.checked_add(bytes));
         let end = end.filter(|end| *end <= self.end).ok_or(Error::OutOfMemory)?;
         self.next = end;
@@ -63,5 +76,16 @@ mod tests {
         assert_eq!(arena.page(hw), Ok(0x4000));
         assert_eq!(arena.page(hw), Err(Error::OutOfMemory));
         assert_eq!(arena.pages(hw, u64::MAX), Err(Error::OutOfMemory));
+    }
+
+    #[test]
+    fn tables_lie_at_multiples_of_their_size() {
+        let hw = &mut Fake::new();
+        let mut arena = Arena::new(Range { start: 0x1000, last: 0xffff });
+        assert_eq!(arena.aligned(hw, 8), Ok(0x1000));
+        assert_eq!(arena.aligned(hw, 0x3000), Ok(0x4000));
+        assert_eq!(arena.page(hw), Ok(0x7000));
+        assert_eq!(arena.aligned(hw, 0x1_0000), Err(Error::OutOfMemory));
+        assert_eq!(arena.aligned(hw, u64::MAX), Err(Error::OutOfMemory));
     }
 }

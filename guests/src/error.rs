@@ -34,6 +34,25 @@ pub enum Error {
         /// Offset of the descriptor the unit stands at.
         head: u64,
     },
+    /// A register was not acknowledged as written.
+    Update {
+        /// The register's mnemonic.
+        register: &'static str,
+        /// What is acknowledged instead.
+        value: u32,
+    },
+    /// The command queue did not reach the last CMD_SYNC.
+    Commands {
+        /// GERROR: bit 0 tells, compared with GERRORN, of a refused command.
+        gerror: u32,
+        /// CMDQ_CONS: where the unit stands, and in 30:24 why.
+        cons: u32,
+    },
+    /// The interrupt translation service did not reach the last command.
+    Its {
+        /// GITS_CREADR: where it stands.
+        creadr: u64,
+    },
     /// Guest RAM is used up.
     OutOfMemory,
     /// A page table holds a larger page where a table is needed, or the address is too wide for it.
@@ -75,7 +94,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::NoUnit { base } => write!(f, "no VT-d unit at {base:#x}: start the machine with one"),
+            Self::NoUnit { base } => write!(f, "no IOMMU at {base:#x}: start the machine with one"),
             Self::Unsupported(what) => write!(f, "the unit does not offer {what}: choose a preset that does"),
             Self::Command { name, gsts } => {
                 write!(f, "command {name} was not followed by its status bit (GSTS {gsts:#010x})")
@@ -86,6 +105,13 @@ impl fmt::Display for Error {
             Self::Queue { fsts, head } => {
                 write!(f, "the invalidation queue stopped at {head:#x} (FSTS {fsts:#010x})")
             }
+            Self::Update { register, value } => {
+                write!(f, "{register} was not acknowledged as written ({value:#010x})")
+            }
+            Self::Commands { gerror, cons } => {
+                write!(f, "the command queue stopped (GERROR {gerror:#010x}, CMDQ_CONS {cons:#010x})")
+            }
+            Self::Its { creadr } => write!(f, "the interrupt translation service stopped at {creadr:#x}"),
             Self::OutOfMemory => f.write_str("guest RAM is used up: give the machine more"),
             Self::NotATable { iova } => write!(f, "the page tables cannot map IOVA {iova:#x} this way"),
             Self::NoFunction { vendor, device } => {

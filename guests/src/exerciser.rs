@@ -1,4 +1,5 @@
-//! A driver for the exerciser, the emulator's PCI test master (1234:1077).
+//! A driver for the exerciser, the emulator's test master: a PCI function (1234:1077), or a device on
+//! a platform bus with the same registers.
 //!
 //! The device takes 64-byte descriptors from a ring in memory, does one DMA for each, and writes a
 //! status back. It reaches ring and data through the IOMMU under the same requester id, so a
@@ -162,6 +163,10 @@ impl Status {
     }
 }
 
+/// A DMA that the device was told of, by the address of its descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Posted(u64);
+
 /// What the device wrote back into a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Completion {
@@ -173,10 +178,15 @@ pub struct Completion {
     pub result: u64,
 }
 
-/// A function of the exerciser.
+/// An exerciser that is no PCI function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Platform;
+
+/// An exerciser: a PCI function, or one on a [`Platform`] bus.
 #[derive(Debug)]
-pub struct Exerciser {
-    function: Function,
+pub struct Exerciser<P = Function> {
+    place: P,
+    /// First register.
     bar: u64,
     /// The ring as the CPU reaches it.
     ring: u64,
@@ -193,23 +203,42 @@ impl Exerciser {
     pub fn new<H: Hw>(hw: &mut H, arena: &mut Arena, function: Function) -> Result<Self, Error> {
         let bar = function.bar0(hw)?;
         function.enable(hw);
-        if hw.mmio_read32(bar + ID) != ID_VALUE {
-            return Err(Error::Device { doing: "identifying itself" });
-        }
-        let ring = arena.page(hw)?;
-        let mut exerciser = Self { function, bar, ring, tail: 0, ring_iova: ring };
-        exerciser.start(hw, ring);
-        Ok(exerciser)
+        Self::at(hw, arena, function, bar)
     }
 
     /// The PCI function.
     pub fn function(&self) -> Function {
-        self.function
+        self.place
     }
 
     /// Requester id.
     pub fn source(&self) -> u16 {
-        self.function.source()
+        self.place.source()
+    }
+}
+
+impl Exerciser<Platform> {
+    /// Gives the device at this address a ring, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Device`] or [`Error::OutOfMemory`].
+    pub fn find<H: Hw>(hw: &mut H, arena: &mut Arena, base: u64) -> Result<Option<Self>, Error> {
+        if hw.mmio_read32(base + ID) != ID_VALUE {
+            return Ok(None);
+        }
+        Self::at(hw, arena, Platform, base).map(Some)
+    }
+}
+
+impl<P> Exerciser<P> {
+    fn at<H: Hw>(hw: &mut H, arena: &mut Arena, place: P, bar: u64) -> Result<Self, Error> {
+        if hw.mmio_read32(bar + ID) != ID_VALUE {
+            return Err(Error::Device { doing: "identifying itself" });
+        }
+        let ring = arena.page(hw)?;
+        let mut exerciser = Self { place, bar, ring, tail: 0, ring_iova: ring };
+        exerciser.start(hw, ring);
+        Ok(exerciser)
     }
 
     /// Physical address of the ring, a page.
@@ -249,18 +278,40 @@ impl Exerciser {
     /// [`Error::RingFault`] where the device could not fetch the descriptor, [`Error::Device`] where
     /// it does not answer.
     pub fn run<H: Hw>(&mut self, hw: &mut H, dma: &Dma) -> Result<Completion, Error> {
+        let posted = self.post(hw, dma);
+        self.finish(hw, posted)
+    }
+
+    /// Has the device do a DMA, without waiting for its completion.
+    pub fn post<H: Hw>(&mut self, hw: &mut H, dma: &Dma) -> Posted {
         let at = self.ring + u64::from(self.tail) * DESCRIPTOR;
         hw.mem_write(at, &dma.descriptor());
         self.tail = (self.tail + 1) % RING;
         hw.mmio_write32(self.bar + TAIL, self.tail);
-        let bar = self.bar;
+        Posted(at)
+    }
+
+    /// Whether a DMA is complete.
+    pub fn is_complete<H: Hw>(&self, hw: &mut H, Posted(at): Posted) -> bool {
+        hw.mem_read32(at + 48) & DONE != 0
+    }
+
+    /// Whether the ring was refused, so that the device does nothing until it is restarted.
+    pub fn has_stopped<H: Hw>(&self, hw: &mut H) -> bool {
+        hw.mmio_read32(self.bar + STATUS) & RING_FAULT != 0
+    }
+
+    /// Waits for the completion of a DMA.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn finish<H: Hw>(&self, hw: &mut H, Posted(at): Posted) -> Result<Completion, Error> {
         let done = poll(hw, |hw| {
             let status = hw.mem_read32(at + 48);
             if status & DONE != 0 {
                 return Some(Ok(status));
             }
-            let refused = hw.mmio_read32(bar + STATUS) & RING_FAULT != 0;
-            refused.then_some(Err(Error::RingFault))
+            self.has_stopped(hw).then_some(Err(Error::RingFault))
         });
         let status = done.unwrap_or(Err(Error::Device { doing: "completing a descriptor" }))?;
         Ok(Completion {
@@ -339,7 +390,7 @@ mod tests {
     }
 
     fn exerciser() -> Exerciser {
-        Exerciser { function: Function(8), bar: 0xfe00_0000, ring: 0x4000, tail: 63, ring_iova: 0x4000 }
+        Exerciser { place: Function(8), bar: 0xfe00_0000, ring: 0x4000, tail: 63, ring_iova: 0x4000 }
     }
 
     #[test]

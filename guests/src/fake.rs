@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::string::String;
 use std::vec::Vec;
 
-use crate::hw::{Hw, Range};
+use crate::hw::{Hw, Pc, Q35_ECAM, Range};
 
 /// RAM of one megabyte and sparse registers of 32 bits above it.
 pub struct Fake {
@@ -18,7 +18,7 @@ pub struct Fake {
     /// Text written to the console.
     pub text: String,
     /// Interrupts to arrive, the next one last.
-    pub interrupts: Vec<u8>,
+    pub interrupts: Vec<u32>,
     /// Calls of `idle`.
     pub idled: u32,
 }
@@ -59,18 +59,6 @@ impl Hw for Fake {
         self.mmio_write32(address + 4, (value >> 32) as u32);
     }
 
-    fn port_read8(&mut self, _: u16) -> u8 {
-        0xff
-    }
-
-    fn port_write8(&mut self, _: u16, _: u8) {}
-
-    fn port_read32(&mut self, _: u16) -> u32 {
-        u32::MAX
-    }
-
-    fn port_write32(&mut self, _: u16, _: u32) {}
-
     fn mem_read(&mut self, address: u64, data: &mut [u8]) {
         let at = address as usize;
         data.copy_from_slice(&self.ram[at..at + data.len()]);
@@ -105,7 +93,7 @@ impl Hw for Fake {
         self.text.push_str(std::str::from_utf8(text).unwrap());
     }
 
-    fn take_interrupt(&mut self) -> Option<u8> {
+    fn take_interrupt(&mut self) -> Option<u32> {
         self.interrupts.pop()
     }
 
@@ -121,9 +109,27 @@ impl Hw for Fake {
         ""
     }
 
-    fn apic_id(&self) -> u8 {
-        0
+    fn ecam(&self) -> u64 {
+        Q35_ECAM
     }
 
     fn exit(&mut self, _: u32) {}
+}
+
+impl Pc for Fake {
+    fn port_read8(&mut self, _: u16) -> u8 {
+        0xff
+    }
+
+    fn port_write8(&mut self, _: u16, _: u8) {}
+
+    fn port_read32(&mut self, _: u16) -> u32 {
+        u32::MAX
+    }
+
+    fn port_write32(&mut self, _: u16, _: u32) {}
+
+    fn apic_id(&self) -> u8 {
+        0
+    }
 }

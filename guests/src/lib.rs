@@ -9,10 +9,13 @@ pub mod error;
 pub mod exerciser;
 #[cfg(test)]
 mod fake;
+pub mod fdt;
+pub mod gic;
 pub mod hw;
 #[cfg(not(target_os = "none"))]
 pub mod image;
 pub mod pci;
 pub mod programs;
+pub mod smmuv3;
 pub mod tap;
 pub mod vtd;

@@ -5,9 +5,6 @@
 use crate::error::Error;
 use crate::hw::Hw;
 
-/// Physical address of the memory-mapped configuration space [PCIe 7.2.2].
-pub const ECAM: u64 = 0xb000_0000;
-
 /// Memory Space Enable and Bus Master Enable of the Command register [PCIe 7.5.1.1.3].
 const MEMORY_AND_MASTER: u32 = 1 << 1 | 1 << 2;
 /// Capability id of MSI [PCIe 7.7.1].
@@ -20,8 +17,8 @@ const MSI_X: u8 = 0x11;
 pub struct Function(pub u16);
 
 impl Function {
-    fn at(self, offset: u16) -> u64 {
-        ECAM + (u64::from(self.0) << 12) + u64::from(offset)
+    fn at<H: Hw>(self, hw: &H, offset: u16) -> u64 {
+        hw.ecam() + (u64::from(self.0) << 12) + u64::from(offset)
     }
 
     /// The requester id: bus 15:8, device 7:3, function 2:0.
@@ -31,12 +28,12 @@ impl Function {
 
     /// Reads a dword of configuration space.
     pub fn read<H: Hw>(self, hw: &mut H, offset: u16) -> u32 {
-        hw.mmio_read32(self.at(offset))
+        hw.mmio_read32(self.at(hw, offset))
     }
 
     /// Writes a dword of configuration space.
     pub fn write<H: Hw>(self, hw: &mut H, offset: u16, value: u32) {
-        hw.mmio_write32(self.at(offset), value);
+        hw.mmio_write32(self.at(hw, offset), value);
     }
 
     /// Lets the function decode its memory BARs and master the bus.

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::descriptor::{Descriptor, Operation};
-use super::{BUFFER_SIZE, VECTORS};
-use crate::addr::{Iova, PAGE_SIZE};
-use crate::fabric::{Abort, DmaResult, Outcome, Request};
-use crate::pci::{Context, Timer};
+use super::bus::{Bus, Code, Stop};
+use super::descriptor::Descriptor;
+use super::work::{Completion, Work};
+use super::{Attachment, BUFFER_SIZE, VECTORS};
+use crate::fabric::{Outcome, Request, Resumption, StallTag};
 
 const MIN_RING: u32 = 2;
 const MAX_RING: u32 = 4096;
@@ -20,40 +20,10 @@ const STEP_DESCRIPTORS: u32 = 256;
 /// Most pieces of DMA, each at most a page, of one step.
 const STEP_PAGES: u32 = 256;
 
-/// Status codes of a descriptor.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Code {
-    Done = 1,
-    Raz = 2,
-    Ur = 3,
-    Ca = 4,
-    Malformed = 5,
-}
-
-impl From<Outcome> for Code {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Done => Self::Done,
-            Outcome::Raz => Self::Raz,
-            Outcome::Abort(Abort::Ur) => Self::Ur,
-            Outcome::Abort(Abort::Ca) => Self::Ca,
-        }
-    }
-}
-
-/// The descriptor in progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Work {
-    descriptor: Descriptor,
-    /// Bytes moved so far.
-    moved: u32,
-}
-
-/// How a descriptor ended.
-struct Completion {
-    code: Code,
-    moved: u32,
-    result: u64,
+/// What is left to do in a step.
+struct Budget {
+    descriptors: u32,
+    pages: u32,
 }
 
 /// The registers and the work in progress.
@@ -71,6 +41,8 @@ pub(super) struct Engine {
     work: Option<Work>,
     /// A timer is set, for the end of the latency or for the next step.
     waiting: bool,
+    /// The IOMMU holds the next DMA: of the fetch if there is no work yet.
+    held: Option<StallTag>,
 }
 
 impl Engine {
@@ -87,20 +59,27 @@ impl Engine {
             latency,
             work: None,
             waiting: false,
+            held: None,
         }
     }
 
-    /// Whether the indices fit the ring.
+    /// Whether the indices fit the ring, and only a device that runs has a DMA under way.
     pub(super) fn is_valid(&self) -> bool {
-        match self.ring_size {
+        let fit = match self.ring_size {
             0 => self.head == 0 && self.tail == 0 && !self.enabled,
             MIN_RING..=MAX_RING => self.head < self.ring_size && self.tail < self.ring_size,
             _ => false,
-        }
+        };
+        fit && (self.enabled || self.held.is_none())
     }
 
     pub(super) fn busy(&self) -> bool {
-        self.enabled && (self.work.is_some() || self.head != self.tail)
+        self.enabled && (self.work.is_some() || self.held.is_some() || self.head != self.tail)
+    }
+
+    /// Whether the IOMMU holds a DMA.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.is_some()
     }
 
     /// CONTROL was written.
@@ -109,23 +88,23 @@ impl Engine {
         enable: bool,
         reset: bool,
         buffer: &mut [u8; BUFFER_SIZE],
-        cx: &mut Context<'_>,
+        at: &mut dyn Attachment,
     ) {
         if reset {
-            self.stop(cx);
+            self.stop(at);
             let Self { ring_base, ring_size, latency, .. } = *self;
             *self = Self { ring_base, ring_size, ..Self::reset(latency) };
         }
         if !enable {
-            self.stop(cx);
+            self.stop(at);
         } else if !self.enabled && self.ring_size != 0 {
             self.enabled = true;
-            self.step(buffer, cx);
+            self.step(None, buffer, at);
         }
     }
 
     /// RING_SIZE was written. With a ring of size 0 the device cannot be enabled.
-    pub(super) fn set_ring_size(&mut self, size: u32, cx: &mut Context<'_>) {
+    pub(super) fn set_ring_size(&mut self, size: u32, at: &mut dyn Attachment) {
         if self.busy() {
             return;
         }
@@ -134,96 +113,109 @@ impl Engine {
             (self.head, self.tail) = (0, 0);
         }
         if self.ring_size == 0 {
-            self.stop(cx);
+            self.stop(at);
         }
     }
 
     /// TAIL was written.
-    pub(super) fn doorbell(&mut self, tail: u32, buffer: &mut [u8; BUFFER_SIZE], cx: &mut Context<'_>) {
+    pub(super) fn doorbell(&mut self, tail: u32, buffer: &mut [u8; BUFFER_SIZE], at: &mut dyn Attachment) {
         if tail >= self.ring_size {
             return;
         }
         self.tail = tail;
         if !self.waiting {
-            self.step(buffer, cx);
+            self.step(None, buffer, at);
         }
     }
 
     /// The timer is due.
-    pub(super) fn resume(&mut self, buffer: &mut [u8; BUFFER_SIZE], cx: &mut Context<'_>) {
+    pub(super) fn due(&mut self, buffer: &mut [u8; BUFFER_SIZE], at: &mut dyn Attachment) {
         self.waiting = false;
-        self.step(buffer, cx);
+        self.step(None, buffer, at);
     }
 
-    fn stop(&mut self, cx: &mut Context<'_>) {
+    /// A held DMA goes on, or ends. Returns whether it was this device's.
+    pub(super) fn resume(
+        &mut self,
+        tag: StallTag,
+        how: Resumption,
+        buffer: &mut [u8; BUFFER_SIZE],
+        at: &mut dyn Attachment,
+    ) -> bool {
+        if self.held != Some(tag) {
+            return false;
+        }
+        self.held = None;
+        let answer = match how {
+            Resumption::End(outcome @ (Outcome::Raz | Outcome::Abort(_))) => Some(outcome),
+            // No IOMMU ends a transaction like that.
+            Resumption::End(Outcome::Done | Outcome::Stalled(_)) | Resumption::Retry => None,
+        };
+        self.step(answer, buffer, at);
+        true
+    }
+
+    fn stop(&mut self, at: &mut dyn Attachment) {
         self.enabled = false;
         self.work = None;
         self.waiting = false;
-        cx.clear_timer(Timer::Main);
+        self.held = None;
+        at.clear_timer();
     }
 
-    fn wait(&mut self, ns: u64, cx: &mut Context<'_>) {
-        self.waiting = true;
-        cx.set_timer(Timer::Main, ns);
-    }
-
-    fn step(&mut self, buffer: &mut [u8; BUFFER_SIZE], cx: &mut Context<'_>) {
-        let (mut descriptors, mut pages) = (STEP_DESCRIPTORS, STEP_PAGES);
+    /// Goes on as far as the bounds of a step allow; `answer` is how the DMA ended that was held.
+    fn step(&mut self, answer: Option<Outcome>, buffer: &mut [u8; BUFFER_SIZE], at: &mut dyn Attachment) {
+        if self.held.is_some() {
+            return;
+        }
+        let mut bus = Bus { at, answer };
+        let mut budget = Budget { descriptors: STEP_DESCRIPTORS, pages: STEP_PAGES };
         while self.busy() {
-            let Some(work) = self.work else {
-                let Some(descriptor) = self.fetch(cx) else { return self.ring_fault(cx) };
-                self.work = Some(Work { descriptor, moved: 0 });
-                if self.latency > 0 {
-                    return self.wait(self.latency.into(), cx);
+            match self.advance(&mut budget, buffer, &mut bus) {
+                Ok(()) => {}
+                Err(Stop::Later(ns)) => {
+                    self.waiting = true;
+                    return bus.at.set_timer(ns);
                 }
-                continue;
-            };
-            if descriptors == 0 || pages == 0 {
-                return self.wait(0, cx);
-            }
-            match perform(work, buffer, &mut pages, cx) {
-                Ok(completion) => {
-                    descriptors -= 1;
-                    if !self.complete(work.descriptor, &completion, cx) {
-                        return self.ring_fault(cx);
-                    }
+                Err(Stop::Held(tag)) => {
+                    self.held = Some(tag);
+                    return;
                 }
-                Err(moved) => self.work = Some(Work { moved, ..work }),
+                Err(Stop::RingFault) => {
+                    self.ring_fault = true;
+                    return self.stop(bus.at);
+                }
             }
         }
     }
 
-    fn fetch(&self, cx: &mut Context<'_>) -> Option<Descriptor> {
-        let mut bytes = [0; DESCRIPTOR_SIZE as usize];
-        let result = cx.dma_read(Request::at(self.entry()?), &mut bytes);
-        (result.outcome == Outcome::Done).then(|| Descriptor::from_bytes(&bytes))
-    }
-
-    /// Writes the status, moves on and interrupts; `false` if the status write was refused.
-    fn complete(&mut self, descriptor: Descriptor, completion: &Completion, cx: &mut Context<'_>) -> bool {
-        let Completion { code, moved, result } = *completion;
-        self.bad_descriptor |= code == Code::Malformed;
-        let mut bytes = [0; 16];
-        bytes[0..4].copy_from_slice(&(STATUS_DONE | code as u32).to_le_bytes());
-        bytes[4..8].copy_from_slice(&moved.to_le_bytes());
-        bytes[8..16].copy_from_slice(&result.to_le_bytes());
-        let address = self.entry().and_then(|entry| entry.checked_add(WRITTEN));
-        let written = address.map(|address| cx.dma_write(Request::at(address), &bytes).outcome);
-        if written != Some(Outcome::Done) {
-            return false;
+    /// Fetches a descriptor, or does what is left of the one in progress.
+    fn advance(
+        &mut self,
+        budget: &mut Budget,
+        buffer: &mut [u8; BUFFER_SIZE],
+        bus: &mut Bus<'_>,
+    ) -> Result<(), Stop> {
+        let entry = self.entry();
+        let Some(work) = &mut self.work else {
+            self.work = Some(Work::new(fetch(entry, bus)?));
+            return if self.latency > 0 { Err(Stop::Later(self.latency.into())) } else { Ok(()) };
+        };
+        if budget.descriptors == 0 || budget.pages == 0 {
+            return Err(Stop::Later(0));
         }
+        let completion = work.finish(buffer, &mut budget.pages, bus)?;
+        budget.descriptors -= 1;
+        self.bad_descriptor |= completion.code == Code::Malformed;
+        write_status(entry, completion, bus)?;
+        let descriptor = work.descriptor();
         self.work = None;
         self.head = if self.head + 1 >= self.ring_size { 0 } else { self.head + 1 };
         self.completed = self.completed.wrapping_add(1);
         if descriptor.interrupt() && descriptor.vector() < VECTORS {
-            cx.interrupt(descriptor.vector());
+            bus.at.interrupt(descriptor.vector());
         }
-        true
-    }
-
-    fn ring_fault(&mut self, cx: &mut Context<'_>) {
-        self.ring_fault = true;
-        self.stop(cx);
+        Ok(())
     }
 
     /// IOVA of the descriptor at HEAD; `None` past the top of the address space.
@@ -232,90 +224,23 @@ impl Engine {
     }
 }
 
-/// Does what is left of `work`, as far as `pages` allow. If that is not all, how many bytes have
-/// been moved in total.
-fn perform(
-    work: Work,
-    buffer: &mut [u8; BUFFER_SIZE],
-    pages: &mut u32,
-    cx: &mut Context<'_>,
-) -> Result<Completion, u32> {
-    let Work { descriptor, moved } = work;
-    let from = Iova(descriptor.address());
-    let ended = |code, moved, result| Ok(Completion { code, moved, result });
-    let Ok(operation) = descriptor.operation() else { return ended(Code::Malformed, 0, 0) };
-    match operation {
-        Operation::Nop => ended(Code::Done, 0, 0),
-        Operation::ZeroLengthRead => {
-            let outcome = cx.dma_read(descriptor.request(from), &mut []).outcome;
-            ended(outcome.into(), 0, 0)
-        }
-        Operation::Atomic(op) => match cx.dma_atomic(descriptor.request(from), op) {
-            // An operand has 4 or 8 bytes.
-            Ok(old) => ended(Code::Done, op.size() as u32, old),
-            Err(outcome) => ended(outcome.into(), 0, 0),
-        },
-        Operation::Read { length, buffer: start } => transfer(moved, length, pages, |moved, left| {
-            let at = (start + moved) % BUFFER_SIZE;
-            let address = from.checked_add(moved as u64)?;
-            let len = left.min(rest_of_page(address)).min(BUFFER_SIZE - at);
-            let piece = &mut buffer[at..at + len];
-            let result = cx.dma_read(descriptor.request(address), piece);
-            if result.outcome == Outcome::Raz {
-                piece.fill(0);
-            }
-            Some(result)
-        }),
-        Operation::Write { length, buffer: start } => transfer(moved, length, pages, |moved, left| {
-            let at = (start + moved) % BUFFER_SIZE;
-            let address = from.checked_add(moved as u64)?;
-            let len = left.min(rest_of_page(address)).min(BUFFER_SIZE - at);
-            Some(cx.dma_write(descriptor.request(address), &buffer[at..at + len]))
-        }),
-        Operation::Copy { length, to } => {
-            let mut scratch = [0; PAGE_SIZE as usize];
-            // A piece is read and written, so it counts twice.
-            let mut pairs = pages.div_ceil(2);
-            let result = transfer(moved, length, &mut pairs, |moved, left| {
-                let (from, to) = (from.checked_add(moved as u64)?, to.checked_add(moved as u64)?);
-                let piece = &mut scratch[..left.min(rest_of_page(from)).min(rest_of_page(to))];
-                let read = cx.dma_read(descriptor.request(from), piece);
-                if read.outcome != Outcome::Done {
-                    return Some(DmaResult { done: 0, ..read });
-                }
-                Some(cx.dma_write(descriptor.request(to), piece))
-            });
-            *pages = pairs * 2;
-            result
-        }
+fn fetch(entry: Option<u64>, bus: &mut Bus<'_>) -> Result<Descriptor, Stop> {
+    let mut bytes = [0; DESCRIPTOR_SIZE as usize];
+    match bus.read(Request::at(entry.ok_or(Stop::RingFault)?), &mut bytes)? {
+        Code::Done => Ok(Descriptor::from_bytes(&bytes)),
+        _ => Err(Stop::RingFault),
     }
 }
 
-/// Moves `length` bytes, of which `moved` are done, piece by piece. `piece` is given the bytes moved
-/// and the bytes left, and returns `None` where its address has passed the top of the address space.
-fn transfer(
-    mut moved: u32,
-    length: u32,
-    pages: &mut u32,
-    mut piece: impl FnMut(usize, usize) -> Option<DmaResult>,
-) -> Result<Completion, u32> {
-    let mut code = Code::Done;
-    while moved < length && code == Code::Done {
-        if *pages == 0 {
-            return Err(moved);
-        }
-        *pages -= 1;
-        let result = piece(moved as usize, (length - moved) as usize);
-        let result = result.unwrap_or(DmaResult { done: 0, outcome: Outcome::Abort(Abort::Ur) });
-        // A piece is at most a page.
-        moved += result.done as u32;
-        code = result.outcome.into();
+fn write_status(entry: Option<u64>, completion: Completion, bus: &mut Bus<'_>) -> Result<(), Stop> {
+    let Completion { code, moved, result } = completion;
+    let mut bytes = [0; 16];
+    bytes[0..4].copy_from_slice(&(STATUS_DONE | code as u32).to_le_bytes());
+    bytes[4..8].copy_from_slice(&moved.to_le_bytes());
+    bytes[8..16].copy_from_slice(&result.to_le_bytes());
+    let address = entry.and_then(|entry| entry.checked_add(WRITTEN)).ok_or(Stop::RingFault)?;
+    match bus.write(Request::at(address), &bytes)? {
+        Code::Done => Ok(()),
+        _ => Err(Stop::RingFault),
     }
-    Ok(Completion { code, moved, result: 0 })
-}
-
-/// Bytes from `address` to the end of its page.
-fn rest_of_page(address: Iova) -> usize {
-    // At most a page.
-    (PAGE_SIZE - address.page_offset()) as usize
 }

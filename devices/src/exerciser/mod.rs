@@ -1,7 +1,9 @@
 //! The exerciser: a bus master that does on request what IOMMU tests need. It is our own; no
 //! hardware like it exists.
 //!
-//! PCI 1234:1077, class 0x088000, revision 1. BAR 0 is 32 KiB of 64-bit memory:
+//! It is a PCI function, 1234:1077, class 0x088000, revision 1, whose BAR 0 is 32 KiB of 64-bit memory,
+//! or a device on the platform bus with the same registers and a few more; see
+//! [`platform`](crate::platform).
 //!
 //! | offset | |
 //! |---|---|
@@ -15,7 +17,7 @@
 //! | 0x00 | 32 | ID | RO, 0x494f4d55 |
 //! | 0x04 | 32 | VERSION | RO, 1 |
 //! | 0x08 | 32 | CONTROL | bit 0 ENABLE; bit 1 RESET reads as 0: writing 1 stops the device, clears ENABLE, HEAD, TAIL, COMPLETED and STATUS and drops the descriptor in progress, before bit 0 of the same write takes effect. Clearing ENABLE stops before the next descriptor and drops the one in progress |
-//! | 0x0c | 32 | STATUS | bit 0 BUSY, RO; bit 1 RING_FAULT, RW1C: a descriptor fetch or a status write was refused, ENABLE is cleared, HEAD stays at the descriptor; bit 2 BAD_DESCRIPTOR, RW1C: a malformed descriptor completed with code 5 |
+//! | 0x0c | 32 | STATUS | bit 0 BUSY, RO; bit 1 RING_FAULT, RW1C: a descriptor fetch or a status write was refused, ENABLE is cleared, HEAD stays at the descriptor; bit 2 BAD_DESCRIPTOR, RW1C: a malformed descriptor completed with code 5; bit 3 HELD, RO: the IOMMU holds the DMA in progress, 0 on PCI |
 //! | 0x10 | 64 | RING_BASE | IOVA of the ring, bits 5:0 read as 0; ignored while BUSY |
 //! | 0x18 | 32 | RING_SIZE | descriptors in the ring, 2 to 4096; any other value becomes 0, with which ENABLE stays 0; ignored while BUSY. A size that HEAD or TAIL does not fit sets both to 0 |
 //! | 0x1c | 32 | TAIL | the doorbell: one past the last ready descriptor; a value not below RING_SIZE is ignored |
@@ -43,48 +45,44 @@
 //! fetch, latency, DMA, status write, HEAD and COMPLETED, MSI-X message.
 //!
 //! Work is bounded: after 256 descriptors or 256 pages of DMA the device goes on in an event.
+//!
+//! A DMA that the IOMMU holds waits in the device, at the piece of at most a page where it stopped, and
+//! so do all descriptors behind it: the engine has one DMA under way at a time. When the IOMMU has that
+//! piece retried, or ended, the device goes on from there; what a copy has read before its write was
+//! held is not read again. RESET, and clearing ENABLE, drop a held DMA, and nothing comes of it any more.
 
+mod attachment;
+mod bus;
 mod descriptor;
 mod engine;
+mod function;
 mod registers;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use attachment::Attachment;
 pub use descriptor::{Descriptor, Malformed, Operation};
 use engine::Engine;
+pub use function::DESCRIPTION;
+pub(crate) use registers::Registers;
 
-use crate::pci::{
-    BarKind, BarSpec, Context, Description, Endpoint, EndpointState, Mastering, MsixSpec, StateError, Timer,
-};
-use crate::register::block::{self, Rules};
+use crate::fabric::{Resumption, StallTag};
+use crate::pci::MsixSpec;
 
 const VECTORS: u16 = 8;
 const BUFFER_FIRST: u64 = 0x1000;
 const BUFFER_SIZE: usize = 0x1000;
 
-/// What the exerciser is to configuration software.
-pub const DESCRIPTION: Description = Description {
-    model: "exerciser",
-    vendor: 0x1234,
-    device: 0x1077,
-    revision: 1,
-    class: 0x08_8000,
-    subsystem_vendor: 0x1234,
-    subsystem: 0x1077,
-    bars: &[BarSpec::new(0, BarKind::Memory64 { prefetchable: false }, 0x8000)],
-    pin: None,
-    msi: None,
-    msix: Some(MsixSpec { vectors: VECTORS, bar: 0, table: 0x4000, pending: 0x6000 }),
-    express: true,
-    mastering: Mastering::Gated,
-};
+/// Where its vectors lie; on the platform bus too.
+pub(crate) const MSIX: MsixSpec = MsixSpec { vectors: VECTORS, bar: 0, table: 0x4000, pending: 0x6000 };
 
 /// Reset value of LATENCY where no other is asked for, in nanoseconds.
 pub const DEFAULT_LATENCY: u32 = 1000;
 
-/// One function of the exerciser.
+/// One exerciser, wherever it is attached.
 pub struct Exerciser {
     /// Reset value of LATENCY.
     latency: u32,
@@ -99,52 +97,55 @@ pub struct State {
     buffer: Vec<u8>,
 }
 
-impl Exerciser {
-    /// A function whose LATENCY register has the reset value `latency`, in nanoseconds.
-    pub fn new(latency: u32) -> Self {
-        Self { latency, engine: Engine::reset(latency), buffer: Box::new([0; BUFFER_SIZE]) }
+impl State {
+    /// Says what is wrong with it, if anything is.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        let Self { engine, buffer } = self;
+        if buffer.len() != BUFFER_SIZE {
+            return Err("the length of its buffer");
+        }
+        if engine.is_valid() { Ok(()) } else { Err("its ring indices") }
     }
 }
 
-impl Endpoint for Exerciser {
-    fn describe(&self) -> &'static Description {
-        &DESCRIPTION
+impl Exerciser {
+    /// An exerciser whose LATENCY register has the reset value `latency`, in nanoseconds.
+    pub fn new(latency: u32) -> Self {
+        Self { latency, engine: Engine::reset(latency), buffer: Box::new([0; BUFFER_SIZE]) }
     }
 
-    fn read(&mut self, _: u8, offset: u64, data: &mut [u8], cx: &mut Context<'_>) {
-        block::read(&mut registers::View { device: self, cx }, Rules::ByteLanes, offset, data);
+    /// The registers and the buffer, during an access.
+    pub(crate) fn registers<'a>(&'a mut self, at: &'a mut (dyn Attachment + 'a)) -> Registers<'a> {
+        Registers { device: self, at }
     }
 
-    fn write(&mut self, _: u8, offset: u64, data: &[u8], cx: &mut Context<'_>) {
-        block::write(&mut registers::View { device: self, cx }, Rules::ByteLanes, offset, data);
+    /// The timer is due.
+    pub(crate) fn due(&mut self, at: &mut dyn Attachment) {
+        self.engine.due(&mut self.buffer, at);
     }
 
-    fn timer(&mut self, _: Timer, cx: &mut Context<'_>) {
-        self.engine.resume(&mut self.buffer, cx);
+    /// The IOMMU lets a held DMA go on, or ends it. Returns whether it was this device's.
+    pub(crate) fn resume(&mut self, tag: StallTag, how: Resumption, at: &mut dyn Attachment) -> bool {
+        self.engine.resume(tag, how, &mut self.buffer, at)
     }
 
-    fn reset(&mut self) {
+    /// Everything back to its reset value.
+    pub(crate) fn clear(&mut self) {
         let Self { latency, engine, buffer } = self;
         *engine = Engine::reset(*latency);
         buffer.fill(0);
     }
 
-    fn save(&self) -> EndpointState {
+    pub(crate) fn to_state(&self) -> State {
         let Self { latency: _, engine, buffer } = self;
-        EndpointState::Exerciser(Box::new(State { engine: engine.clone(), buffer: buffer.to_vec() }))
+        State { engine: engine.clone(), buffer: buffer.to_vec() }
     }
 
-    fn restore(&mut self, state: EndpointState) -> Result<(), StateError> {
-        let EndpointState::Exerciser(state) = state else {
-            return Err(StateError::Model { expected: DESCRIPTION.model, found: state.model() });
-        };
-        let State { engine, buffer } = *state;
-        let invalid = |what| StateError::Invalid { model: DESCRIPTION.model, what };
-        let buffer = buffer.try_into().map_err(|_| invalid("the length of its buffer"))?;
-        if !engine.is_valid() {
-            return Err(invalid("its ring indices"));
-        }
-        *self.buffer = buffer;
+    /// Takes over what was saved, or says what is wrong with it; nothing has changed then.
+    pub(crate) fn take_state(&mut self, state: State) -> Result<(), &'static str> {
+        state.check()?;
+        let State { engine, buffer } = state;
+        self.buffer = buffer.try_into().map_err(|_| "the length of its buffer")?;
         self.engine = engine;
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! BAR 0 as dwords.
 
-use super::{BUFFER_FIRST, BUFFER_SIZE, Exerciser};
-use crate::pci::Context;
+use super::{Attachment, BUFFER_FIRST, BUFFER_SIZE, Exerciser};
 use crate::register;
 use crate::register::block::DwordSpace;
 
@@ -20,7 +19,8 @@ register! {
 register! {
     /// STATUS.
     struct Status: u32 {
-        31:3 RsvdZ _r0,
+        31:4 RsvdZ _r0,
+        3:3  Ro    held: bool,
         2:2  Rw1c  bad_descriptor: bool,
         1:1  Rw1c  ring_fault: bool,
         0:0  Ro    busy: bool,
@@ -28,12 +28,29 @@ register! {
 }
 
 /// The device, with what it may use during an access.
-pub(super) struct View<'a, 'b> {
+pub(crate) struct Registers<'a> {
     pub(super) device: &'a mut Exerciser,
-    pub(super) cx: &'a mut Context<'b>,
+    pub(super) at: &'a mut (dyn Attachment + 'a),
 }
 
-impl View<'_, '_> {
+impl Registers<'_> {
+    /// The name of the register at `offset`, or "".
+    pub(crate) const fn name(offset: u64) -> &'static str {
+        match offset {
+            0x00 => "ID",
+            0x04 => "VERSION",
+            0x08 => "CONTROL",
+            0x0c => "STATUS",
+            0x10 | 0x14 => "RING_BASE",
+            0x18 => "RING_SIZE",
+            0x1c => "TAIL",
+            0x20 => "HEAD",
+            0x24 => "COMPLETED",
+            0x28 => "LATENCY",
+            _ => "",
+        }
+    }
+
     /// Index in the buffer of the dword at `offset`, if it is there.
     fn in_buffer(offset: u64) -> Option<usize> {
         let at = usize::try_from(offset.checked_sub(BUFFER_FIRST)?).ok()?;
@@ -50,6 +67,7 @@ impl View<'_, '_> {
                 .with_busy(engine.busy())
                 .with_ring_fault(engine.ring_fault)
                 .with_bad_descriptor(engine.bad_descriptor)
+                .with_held(engine.is_held())
                 .raw(),
             // The two halves.
             0x10 => engine.ring_base as u32,
@@ -64,7 +82,7 @@ impl View<'_, '_> {
     }
 }
 
-impl DwordSpace for View<'_, '_> {
+impl DwordSpace for Registers<'_> {
     fn read_dword(&mut self, offset: u64) -> u32 {
         match Self::in_buffer(offset) {
             Some(at) => self.device.buffer[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes)),
@@ -84,7 +102,7 @@ impl DwordSpace for View<'_, '_> {
         match offset {
             0x08 => {
                 let control = Control::from_raw(merged);
-                engine.control(control.enable(), control.reset(), buffer, self.cx);
+                engine.control(control.enable(), control.reset(), buffer, self.at);
             }
             0x0c => {
                 let cleared = Status::from_raw(value & lanes);
@@ -97,8 +115,8 @@ impl DwordSpace for View<'_, '_> {
             0x14 if !engine.busy() => {
                 engine.ring_base = (engine.ring_base & 0xffff_ffff) | u64::from(merged) << 32;
             }
-            0x18 => engine.set_ring_size(merged, self.cx),
-            0x1c => engine.doorbell(merged, buffer, self.cx),
+            0x18 => engine.set_ring_size(merged, self.at),
+            0x1c => engine.doorbell(merged, buffer, self.at),
             0x28 => engine.latency = merged,
             // ID, VERSION, HEAD and COMPLETED are read only, and nothing else is there.
             _ => {}

@@ -4,6 +4,7 @@ use super::*;
 use crate::addr::{Pa, SourceId};
 use crate::fabric::{Abort, Access, Direct, Effects, Kind, Outcome, Transaction, Translate, Verdict};
 use crate::pci::testing::{RAM, Refuse, Rig};
+use crate::pci::{Endpoint, EndpointState, StateError};
 
 const BAR: u64 = 0xe000_0000;
 const RING: u64 = 0x1_0000;

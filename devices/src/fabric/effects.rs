@@ -1,9 +1,10 @@
 //! What a model wants done elsewhere, queued until its caller delivers it.
 
-use super::Initiator;
+use super::{Initiator, Resumption, StallTag};
 use crate::events::{DeviceEvent, DeviceId, Time};
+use crate::iommu::{Stale, UnitId};
 use crate::trace::TraceEvent;
-use crate::vtd;
+use crate::{smmuv3, vtd};
 
 /// Something for the machine to do after the model has returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub enum Effect {
     Interrupt {
         /// Who sent it.
         initiator: Initiator,
-        /// Address in the message window.
+        /// Address in the message window, or of the doorbell.
         address: u64,
         /// Data.
         data: u32,
@@ -21,25 +22,49 @@ pub enum Effect {
     /// [`posted_write`](super::posted_write).
     PostedWrite {
         /// Which unit.
-        unit: vtd::UnitId,
+        unit: UnitId,
         /// Physical address.
         address: u64,
         /// Data.
         data: u32,
     },
-    /// A fault for the control half of the IOMMU that stands before the bus master.
+    /// An event for the control half of the SMMUv3 that stands before the bus master.
+    Event {
+        /// Which of the machine's units that is.
+        unit: UnitId,
+        /// The event.
+        report: smmuv3::Report,
+    },
+    /// A fault for the control half of the VT-d unit that stands before the bus master.
     Fault {
         /// Which of the machine's units that is.
-        unit: vtd::UnitId,
+        unit: UnitId,
         /// The fault.
         fault: vtd::Fault,
     },
     /// The IOMMU's sanitizer saw a cached entry used that memory no longer bears out.
     Stale {
         /// The unit that used it.
-        unit: vtd::UnitId,
+        unit: UnitId,
         /// The use.
-        stale: vtd::StaleUse,
+        stale: Stale,
+    },
+    /// A held transaction goes on, or ends.
+    Resume {
+        /// Which one.
+        tag: StallTag,
+        /// How.
+        how: Resumption,
+    },
+    /// An edge on an interrupt line: it was asserted and released.
+    Pulse {
+        /// Global system interrupt number.
+        line: u32,
+    },
+    /// A unit sends an event to every CPU, as SEV does: WFE ends.
+    SendEvent {
+        /// Which unit.
+        unit: UnitId,
     },
     /// A level-triggered interrupt line changed.
     Line {

@@ -18,10 +18,11 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use crate::addr::{Iova, Pa, Pasid, SourceId};
+use crate::addr::{Iova, Pa, Pasid, SourceId, StreamId};
+use crate::iommu::UnitId;
 use crate::mem::{Handle, PhysMem};
 pub use effects::{Effect, Effects};
-pub use port::{DmaPort, DmaResult, Request};
+pub use port::{DmaPort, DmaResult, Doorbell, Request};
 
 /// First address of the message-interrupt window [VT-d 3.15].
 pub const MESSAGE_FIRST: u64 = 0xfee0_0000;
@@ -55,13 +56,23 @@ pub enum Initiator {
         /// which must not become lax towards PCI functions.
         verify: bool,
     },
+    /// A bus master that is no PCI function.
+    Platform {
+        /// Its StreamID.
+        stream: StreamId,
+        /// Whether its transactions may be stalled; those of PCI functions must not be
+        /// [SMMUv3 3.12.2]. A property of the requester, because it has to hold the transaction.
+        can_stall: bool,
+    },
 }
 
 impl Initiator {
-    /// The requester id that an IOMMU sees.
+    /// The requester id that an IOMMU sees. That of a platform master is the low half of its
+    /// StreamID, as firmware gives those that VT-d calls ACPI name-space devices one [VT-d 8.3.1].
     pub const fn source(self) -> SourceId {
         match self {
             Self::Pci { source, .. } | Self::IoApic { source, .. } => source,
+            Self::Platform { stream, .. } => SourceId(stream.0 as u16),
         }
     }
 
@@ -69,7 +80,9 @@ impl Initiator {
     /// this requester is not to be verified.
     pub const fn verified_source(self) -> Option<SourceId> {
         match self {
-            Self::Pci { source, .. } | Self::IoApic { source, verify: true } => Some(source),
+            Self::Pci { .. } | Self::IoApic { verify: true, .. } | Self::Platform { .. } => {
+                Some(self.source())
+            }
             Self::IoApic { verify: false, .. } => None,
         }
     }
@@ -77,7 +90,10 @@ impl Initiator {
 
 impl std::fmt::Display for Initiator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.source().fmt(f)
+        match self {
+            Self::Pci { source, .. } | Self::IoApic { source, .. } => source.fmt(f),
+            Self::Platform { stream, .. } => write!(f, "stream {stream}"),
+        }
     }
 }
 
@@ -152,6 +168,28 @@ pub enum Outcome {
     Raz,
     /// Refused: a write is dropped, a read returns nothing.
     Abort(Abort),
+    /// Held: it goes on, or ends, when [`Effect::Resume`] names the tag. Only a master that can stall
+    /// ever sees it.
+    Stalled(StallTag),
+}
+
+/// Names a held transaction to its master and to the IOMMU that holds it. Unique among the
+/// transactions that a unit holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StallTag {
+    /// The unit that holds it.
+    pub unit: UnitId,
+    /// A number that the unit gave.
+    pub number: u32,
+}
+
+/// How a held transaction goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Resumption {
+    /// As a new arrival.
+    Retry,
+    /// It ends with this outcome, [`Outcome::Raz`] or [`Outcome::Abort`].
+    End(Outcome),
 }
 
 impl std::fmt::Display for Outcome {
@@ -161,6 +199,7 @@ impl std::fmt::Display for Outcome {
             Self::Raz => "read as zero",
             Self::Abort(Abort::Ur) => "aborted (UR)",
             Self::Abort(Abort::Ca) => "aborted (CA)",
+            Self::Stalled(_) => "stalled",
         })
     }
 }
@@ -185,7 +224,8 @@ pub enum Verdict {
 
 /// The half of an IOMMU that bus masters meet; also what stands in its place.
 pub trait Translate: Send + Sync {
-    /// Decides about `transaction`. Faults go to `fx` as [`Effect::Fault`].
+    /// Decides about `transaction`. What the unit is to record goes to `fx`, as [`Effect::Fault`] or
+    /// [`Effect::Event`].
     fn translate(&self, transaction: &Transaction, fx: &mut Effects) -> Verdict;
 
     /// A slot for a port, where invalidations have to wait for DMA on other threads.
@@ -202,7 +242,20 @@ pub trait Translate: Send + Sync {
     }
 }
 
-/// No IOMMU: physical addresses on the bus.
+/// No IOMMU, on a bus without a message-interrupt window: what a write means is decided by the physical address.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Untranslated;
+
+impl Translate for Untranslated {
+    fn translate(&self, transaction: &Transaction, _: &mut Effects) -> Verdict {
+        match transaction.kind {
+            Kind::Untranslated => Verdict::Memory { pa: Pa(transaction.address.0), handle: None },
+            Kind::Translated => Verdict::Refused(Outcome::Abort(Abort::Ur)),
+        }
+    }
+}
+
+/// No IOMMU, on a bus with the message-interrupt window of a PC: physical addresses on the bus.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Direct;
 

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::guard::Slot;
 use super::{
-    Abort, Access, AtomicOp, Attrs, Effects, Initiator, Kind, Outcome, Transaction, Translate, Verdict,
+    Abort, Access, AtomicOp, Attrs, Effect, Effects, Initiator, Kind, Outcome, Transaction, Translate,
+    Verdict,
 };
 use crate::addr::{Iova, PAGE_SIZE, Pa, Pasid, SourceId};
 use crate::mem::{Handle, PhysMem};
@@ -40,20 +43,50 @@ pub struct DmaResult {
     pub outcome: Outcome,
 }
 
+/// Physical addresses that take interrupt messages: after translation, unlike the window of a PC. A
+/// write of 2 or 4 aligned bytes there is an interrupt request of the initiator; other writes have no
+/// completer [GICv3 12.2].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doorbell {
+    /// First byte.
+    pub first: Pa,
+    /// Last byte.
+    pub last: Pa,
+}
+
+impl Doorbell {
+    /// Whether `pa` is one of them.
+    pub const fn contains(self, pa: Pa) -> bool {
+        pa.0 >= self.first.0 && pa.0 <= self.last.0
+    }
+}
+
 /// A bus master's connection to the fabric.
 pub struct DmaPort {
     initiator: Initiator,
     mem: PhysMem,
     iommu: Arc<dyn Translate>,
     slot: Option<Slot>,
+    doorbell: Option<Doorbell>,
     enabled: bool,
 }
 
 impl DmaPort {
     /// A port for the PCI function `source` of segment 0, behind `iommu`; disabled at first.
     pub fn new(source: SourceId, mem: PhysMem, iommu: Arc<dyn Translate>) -> Self {
+        Self::of(Initiator::Pci { segment: 0, source }, mem, iommu)
+    }
+
+    /// A port for any bus master, behind `iommu`; disabled at first.
+    pub fn of(initiator: Initiator, mem: PhysMem, iommu: Arc<dyn Translate>) -> Self {
         let slot = iommu.guard_slot();
-        Self { initiator: Initiator::Pci { segment: 0, source }, mem, iommu, slot, enabled: false }
+        Self { initiator, mem, iommu, slot, doorbell: None, enabled: false }
+    }
+
+    /// The same port on a bus with a doorbell.
+    #[must_use]
+    pub fn with_doorbell(self, doorbell: Doorbell) -> Self {
+        Self { doorbell: Some(doorbell), ..self }
     }
 
     /// Follows the Bus Master Enable bits on the way to the root complex. While off, nothing
@@ -67,9 +100,12 @@ impl DmaPort {
         self.enabled
     }
 
-    /// Follows the bus number that configuration software gave the function.
+    /// Follows the bus number that configuration software gave the function. No effect on the port
+    /// of a bus master that is no PCI function.
     pub fn set_source(&mut self, source: SourceId) {
-        self.initiator = Initiator::Pci { segment: 0, source };
+        if let Initiator::Pci { source: known, .. } = &mut self.initiator {
+            *known = source;
+        }
     }
 
     /// Who masters the bus through this port.
@@ -98,8 +134,10 @@ impl DmaPort {
         let result = self.transfer(request, data.len(), Access::Write, fx, |place, len, fx| {
             let piece = &data[at..at + len];
             at += len;
-            if let Place::Message(address) = place {
-                return self.send(address, piece, fx);
+            match place {
+                Place::Message(address) => return self.send(address, piece, fx),
+                Place::Doorbell(pa) => return self.ring(pa, piece, fx),
+                Place::Ram(..) | Place::Nowhere => {}
             }
             place.write(&self.mem, piece);
             Outcome::Done
@@ -114,6 +152,17 @@ impl DmaPort {
             Ok(word) => self.iommu.interrupt(self.initiator, address.0, u32::from_le_bytes(word), fx),
             Err(_) => Outcome::Abort(Abort::Ur),
         }
+    }
+
+    /// Sends an interrupt request that was translated to a doorbell.
+    fn ring(&self, pa: Pa, data: &[u8], fx: &mut Effects) -> Outcome {
+        let data = match *data {
+            [a, b] if pa.0.is_multiple_of(2) => u32::from_le_bytes([a, b, 0, 0]),
+            [a, b, c, d] if pa.0.is_multiple_of(4) => u32::from_le_bytes([a, b, c, d]),
+            _ => return Outcome::Abort(Abort::Ur),
+        };
+        fx.push(Effect::Interrupt { initiator: self.initiator, address: pa.0, data });
+        Outcome::Done
     }
 
     /// Performs `op` and returns the old value. An operand that is not naturally aligned is an
@@ -137,6 +186,12 @@ impl DmaPort {
         });
         self.trace(request, len, Access::Atomic, result, fx);
         if result.outcome == Outcome::Done { old } else { Err(result.outcome) }
+    }
+
+    /// A request that was held has ended with `outcome`, for whoever listens; nothing is made of it.
+    pub fn ended(&self, request: Request, len: u64, access: Access, outcome: Outcome, fx: &mut Effects) {
+        let (initiator, address) = (self.initiator, request.address);
+        fx.trace(|| TraceEvent::Dma { initiator, address, len, access, outcome, done: 0 });
     }
 
     /// Cuts a request into pieces that no 4-KiB border crosses, translates each and hands it to
@@ -197,7 +252,12 @@ impl DmaPort {
             // Peer-to-peer is off: what is not RAM has no completer.
             Verdict::Memory { pa, handle: None } => match self.mem.resolve(pa) {
                 Some((handle, left)) if transaction.len <= left => Ok(Place::Ram(handle, pa)),
-                Some(_) | None => Err(ur),
+                Some(_) | None => match self.doorbell {
+                    Some(doorbell) if transaction.access == Access::Write && doorbell.contains(pa) => {
+                        Ok(Place::Doorbell(pa))
+                    }
+                    _ => Err(ur),
+                },
             },
             Verdict::Interrupt => Ok(Place::Message(transaction.address)),
             Verdict::Nothing => Ok(Place::Nowhere),
@@ -217,6 +277,7 @@ impl fmt::Debug for DmaPort {
 enum Place {
     Ram(Handle, Pa),
     Message(Iova),
+    Doorbell(Pa),
     Nowhere,
 }
 

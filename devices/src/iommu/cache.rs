@@ -144,7 +144,8 @@ impl<const W: usize> Cache<W> {
         }
     }
 
-    fn outdate_tickets(&self) {
+    /// Has what was begun before not be cached.
+    pub fn outdate_tickets(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         // Pairs with the fence of `Way::store`.
         fence_after_rmw();

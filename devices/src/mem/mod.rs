@@ -235,10 +235,41 @@ impl PhysMem {
     /// [`NotRam`], also where `pa` is not a multiple of 8.
     #[inline]
     pub fn load64(&self, pa: Pa) -> Result<u64, NotRam> {
-        match self.find(pa) {
+        // Walks spend their time here.
+        match self.find_in(0, pa) {
+            Some((_, region, offset)) => region.load64(offset),
+            None => self.load64_elsewhere(pa),
+        }
+    }
+
+    #[cold]
+    fn load64_elsewhere(&self, pa: Pa) -> Result<u64, NotRam> {
+        match self.search(pa) {
             Some((_, region, offset)) => region.load64(offset),
             None => self.inner.plugged.find(pa, |_, region, offset| region.load64(offset)).ok_or(NotRam)?,
         }
+    }
+
+    /// Loads `N` aligned 64-bit words in a row, each atomically, with one look for where they lie.
+    ///
+    /// # Errors
+    /// [`NotRam`] if any word is not RAM, also where `pa` is not a multiple of 8.
+    #[inline]
+    pub fn load_words<const N: usize>(&self, pa: Pa) -> Result<[u64; N], NotRam> {
+        match self.find_in(0, pa).map(|(_, region, offset)| region.load_words(offset)) {
+            Some(Ok(words)) => Ok(words),
+            _ => self.load_words_elsewhere(pa),
+        }
+    }
+
+    /// Words that may lie in several regions.
+    #[cold]
+    fn load_words_elsewhere<const N: usize>(&self, pa: Pa) -> Result<[u64; N], NotRam> {
+        let mut words = [0; N];
+        for (word, offset) in words.iter_mut().zip((0..).step_by(8)) {
+            *word = self.load64(pa.checked_add(offset).ok_or(NotRam)?)?;
+        }
+        Ok(words)
     }
 
     /// Loads an aligned 128-bit entry, low word first, never torn [VT-d 9].

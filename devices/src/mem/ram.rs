@@ -86,6 +86,16 @@ impl Region {
         Ok(u64::from_le(self.atomic64(offset)?.load(Ordering::Acquire)))
     }
 
+    /// `N` words in a row, each loaded at once.
+    #[inline]
+    pub(super) fn load_words<const N: usize>(&self, offset: u64) -> Result<[u64; N], NotRam> {
+        // A length in memory fits 64 bits.
+        let place = self.place(offset, size_of::<[AtomicU64; N]>() as u64, 8)?.cast::<[AtomicU64; N]>();
+        // SAFETY: bounds and alignment are checked; see `load128`.
+        let words = unsafe { place.as_ref() };
+        Ok(std::array::from_fn(|n| u64::from_le(words[n].load(Ordering::Acquire))))
+    }
+
     pub(super) fn store128(&self, offset: u64, [low, high]: [u64; 2]) -> Result<(), NotRam> {
         let place = self.place(offset, 16, 16)?.cast::<AtomicU128>();
         let value = u128::from(low) | u128::from(high) << 64;

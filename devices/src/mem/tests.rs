@@ -55,6 +55,28 @@ fn words_are_little_endian_and_refuse_misalignment() {
 }
 
 #[test]
+fn words_in_a_row_may_lie_in_several_regions() {
+    let mem = memory();
+    mem.plug(Pa(0x20_1000), mapping(0x1000)).unwrap();
+    for (words, start) in [(1u64, 0x10_1ff0u64), (3, 0x10_2000), (5, 0x20_0ff0), (7, 0x20_1000)] {
+        mem.write(Pa(start), &words.to_le_bytes()).unwrap();
+        mem.write(Pa(start + 8), &(words + 1).to_le_bytes()).unwrap();
+    }
+    for (pa, words) in [
+        (0x10_1ff0, Ok([1, 2, 3, 4])),
+        (0x10_2000, Ok([3, 4, 0, 0])),
+        (0x20_0ff0, Ok([5, 6, 7, 8])),
+        (0x10_2fe8, Err(NotRam)),
+        (0x20_1fe0, Ok([0; 4])),
+        (0x20_1fe8, Err(NotRam)),
+        (0x10_0004, Err(NotRam)),
+        (u64::MAX - 15, Err(NotRam)),
+    ] {
+        assert_eq!(mem.load_words(Pa(pa)), words, "{pa:#x}");
+    }
+}
+
+#[test]
 fn atomics_return_the_old_value() {
     let mem = memory();
     let (handle, _) = mem.resolve(BASE).unwrap();

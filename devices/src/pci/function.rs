@@ -1,17 +1,18 @@
 //! An endpoint in its slot: the model, and all that the specification puts around it.
 
-use super::alarm::{Alarm, Fired};
 use super::config::{Builder, ConfigSpace};
 use super::endpoint::{Context, Description, Endpoint, Mastering, Timer};
 use super::express;
 use super::header::{self, COMMAND, CommandStatus};
-use super::msi::{Message, Msi};
+use super::msi::Msi;
 use super::msix::{Msix, Part};
 use super::state::{FunctionState, StateError};
 use crate::addr::SourceId;
+use crate::alarm::{Alarm, Fired};
 use crate::events::{DeviceEvent, DeviceId};
 use crate::fabric::{Abort, AtomicOp, DmaPort, DmaResult, Effects, Outcome, Request};
 use crate::register::block::{self, Rules};
+use crate::vectors::Message;
 
 /// The parts of a function that are not the model.
 pub(super) struct Wiring {
@@ -58,7 +59,7 @@ impl Wiring {
             Outcome::Abort(_) if !self.port.is_enabled() => return,
             Outcome::Abort(Abort::Ur) => CommandStatus::ZERO.with_received_master_abort(true),
             Outcome::Abort(Abort::Ca) => CommandStatus::ZERO.with_received_target_abort(true),
-            Outcome::Done | Outcome::Raz => return,
+            Outcome::Done | Outcome::Raz | Outcome::Stalled(_) => return,
         };
         self.config.update(COMMAND, status.raw(), status.raw());
     }

@@ -5,7 +5,7 @@ use super::endpoint::Endpoint;
 use super::express;
 use super::function::Function;
 use super::header::{self, HEADER, HeaderType};
-use super::lines::{FIRST_GSI, Pin, gsi};
+use super::lines::{Intx, Pin};
 use super::node::{Body, Node};
 use super::placement::{AddError, Bus, FunctionInfo, FunctionKind, Placement};
 use super::root_port::RootPort;
@@ -39,7 +39,8 @@ register! {
 pub struct Host {
     pub(super) nodes: Vec<Node>,
     config_address: ConfigAddress,
-    /// Levels of GSI 16 to 23 as last reported.
+    intx: Intx,
+    /// Levels of the interrupt lines from the first on, as last reported.
     lines: u8,
 }
 
@@ -50,11 +51,17 @@ impl Default for Host {
 }
 
 impl Host {
-    /// A root complex with nothing but its host bridge, 00:00.0.
+    /// A root complex with nothing but its host bridge, 00:00.0, whose pins lead where those of an ICH9
+    /// lead.
     pub fn new() -> Self {
+        Self::with_intx(Intx::default())
+    }
+
+    /// As [`Self::new`], with other lines.
+    pub fn with_intx(intx: Intx) -> Self {
         let body = Body::HostBridge(header::host_bridge());
         let nodes = vec![Node { parent: None, device: 0, function: 0, body }];
-        Self { nodes, config_address: ConfigAddress::ZERO, lines: 0 }
+        Self { nodes, config_address: ConfigAddress::ZERO, intx, lines: 0 }
     }
 
     /// Adds a root port at `device`.`function` of bus 0.
@@ -96,7 +103,7 @@ impl Host {
         let mut body = Function::new(id, model, port, source, kind);
         // Applies the reset values to the port. Nothing can be pending yet, so there are no effects.
         body.refresh(false, &mut Effects::default());
-        self.insert(Node { parent, device, function, body: Body::Endpoint(body) });
+        self.insert(Node { parent, device, function, body: Body::Endpoint(Box::new(body)) });
         Ok(())
     }
 
@@ -108,7 +115,8 @@ impl Host {
             let (kind, bars, pin) = match body {
                 Body::HostBridge(_) => (FunctionKind::HostBridge, &[][..], None),
                 Body::RootPort(port) => (FunctionKind::RootPort { name: &port.name }, &[][..], None),
-                Body::Endpoint(Function { id, description, .. }) => {
+                Body::Endpoint(function) => {
+                    let Function { id, description, .. } = &**function;
                     let kind = FunctionKind::Endpoint { id: *id, model: description.model };
                     (kind, description.bars, description.pin)
                 }
@@ -118,7 +126,7 @@ impl Host {
                 kind,
                 source: (parent.is_none() || self.bus(node) != 0).then(|| self.source(node)),
                 bars,
-                gsi: pin.map(|pin| self.gsi(node, pin)),
+                line: pin.map(|pin| self.line(node, pin)),
             }
         })
     }
@@ -231,7 +239,7 @@ impl Host {
 
     /// The host and all functions as data.
     pub fn save(&self) -> State {
-        let Self { nodes, config_address, lines } = self;
+        let Self { nodes, config_address, intx: _, lines } = self;
         let functions = nodes
             .iter()
             .map(|node| match &node.body {
@@ -324,7 +332,7 @@ impl Host {
 
     pub(super) fn endpoint(&mut self, id: DeviceId) -> Option<&mut Function> {
         self.nodes.iter_mut().find_map(|node| match &mut node.body {
-            Body::Endpoint(function) if function.id == id => Some(function),
+            Body::Endpoint(function) if function.id == id => Some(&mut **function),
             _ => None,
         })
     }
@@ -338,10 +346,10 @@ impl Host {
         SourceId::new(self.bus(node), node.device, node.function)
     }
 
-    fn gsi(&self, node: &Node, pin: Pin) -> u32 {
+    fn line(&self, node: &Node, pin: Pin) -> u32 {
         match node.parent.and_then(|at| self.nodes.get(at)) {
-            Some(bridge) => gsi(bridge.device, pin.behind_bridge(node.device)),
-            None => gsi(node.device, pin),
+            Some(bridge) => self.intx.line(bridge.device, pin.behind_bridge(node.device)),
+            None => self.intx.line(node.device, pin),
         }
     }
 
@@ -385,8 +393,9 @@ impl Host {
         for index in 0..self.nodes.len() {
             let node = &self.nodes[index];
             let upstream = node.parent.and_then(|at| self.bridge(at)).is_none_or(RootPort::masters);
-            let Body::Endpoint(Function { description, .. }) = &node.body else { continue };
-            let line = description.pin.map(|pin| self.gsi(node, pin) - FIRST_GSI);
+            let Body::Endpoint(function) = &node.body else { continue };
+            let description = &function.description;
+            let line = description.pin.map(|pin| self.line(node, pin) - self.intx.first());
             if let Body::Endpoint(function) = &mut self.nodes[index].body
                 && function.refresh(upstream, fx)
                 && let Some(line) = line
@@ -396,7 +405,7 @@ impl Host {
         }
         let changed = lines ^ std::mem::replace(&mut self.lines, lines);
         for line in (0..u8::BITS).filter(|line| changed & 1 << line != 0) {
-            fx.push(Effect::Line { line: FIRST_GSI + line, asserted: lines & 1 << line != 0 });
+            fx.push(Effect::Line { line: self.intx.first() + line, asserted: lines & 1 << line != 0 });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Interrupt pins and where they lead on a Q35 chipset.
+//! Interrupt pins and where they lead.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,8 +42,8 @@ impl Pin {
     }
 }
 
-/// The lowest global system interrupt that a pin can drive.
-pub(super) const FIRST_GSI: u32 = 16;
+/// The lowest global system interrupt that a pin of an ICH9 can drive.
+const FIRST_GSI: u32 = 16;
 
 /// The global system interrupt (16 to 23) that `pin` of `device` on the root bus drives.
 ///
@@ -57,4 +57,33 @@ pub const fn gsi(device: u8, pin: Pin) -> u32 {
         _ => (FIRST_GSI, pin.index()),
     };
     first + index as u32
+}
+
+/// How the pins of functions on the root bus lead to the machine's interrupt lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Intx {
+    /// To global system interrupts 16 to 23, as [`gsi`] says.
+    #[default]
+    Ich9,
+    /// To four lines from this one on, each device one further than the device before: as generic host
+    /// bridges have it.
+    Rotated(u32),
+}
+
+impl Intx {
+    /// The first line.
+    pub(super) const fn first(self) -> u32 {
+        match self {
+            Self::Ich9 => FIRST_GSI,
+            Self::Rotated(first) => first,
+        }
+    }
+
+    /// The line that `pin` of `device` on the root bus drives: one of eight from the first on.
+    pub const fn line(self, device: u8, pin: Pin) -> u32 {
+        match self {
+            Self::Ich9 => gsi(device, pin),
+            Self::Rotated(first) => first + (device as u32 + pin.index() as u32) % 4,
+        }
+    }
 }

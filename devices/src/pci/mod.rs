@@ -17,7 +17,6 @@
 //! What is absent: memory (models have their [`Context`] and nothing else), I/O windows of bridges,
 //! switches below root ports, extended capabilities, power management, expansion ROMs.
 
-mod alarm;
 mod bar;
 mod config;
 mod decode;
@@ -42,8 +41,9 @@ mod tests;
 pub use bar::{BarKind, BarSpec};
 pub use endpoint::{Context, Description, Endpoint, EndpointState, Mastering, Timer};
 pub use host::Host;
-pub use lines::{Pin, gsi};
+pub use lines::{Intx, Pin, gsi};
 pub use msi::MsiSpec;
 pub use msix::MsixSpec;
+pub(crate) use msix::Part;
 pub use placement::{AddError, Bus, FunctionInfo, FunctionKind, Placement};
 pub use state::{State, StateError};

@@ -2,6 +2,7 @@
 
 use super::config::{Builder, ConfigSpace};
 use crate::register;
+use crate::vectors::Message;
 
 const ID: u8 = 0x05;
 const ADDRESS: u16 = 0x04;
@@ -31,13 +32,6 @@ pub struct MsiSpec {
     pub vectors: u8,
     /// Whether each can be masked.
     pub maskable: bool,
-}
-
-/// A message interrupt: a 4-byte write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) address: u64,
-    pub(super) data: u32,
 }
 
 /// The capability of one function. All its state is in the configuration space.

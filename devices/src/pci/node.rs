@@ -8,7 +8,7 @@ use super::root_port::RootPort;
 pub(super) enum Body {
     HostBridge(ConfigSpace),
     RootPort(RootPort),
-    Endpoint(Function),
+    Endpoint(Box<Function>),
 }
 
 impl Body {

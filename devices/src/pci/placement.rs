@@ -88,6 +88,6 @@ pub struct FunctionInfo<'a> {
     pub source: Option<SourceId>,
     /// Its BARs.
     pub bars: &'a [BarSpec],
-    /// The interrupt that its pin drives, if it has one.
-    pub gsi: Option<u32>,
+    /// The interrupt line that its pin drives, if it has one.
+    pub line: Option<u32>,
 }

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::alarm::Alarm;
 use super::endpoint::{EndpointState, Timer};
-use super::msix::Entry;
 use crate::addr::SourceId;
+use crate::alarm::Alarm;
+use crate::vectors::Entry;
 
 /// A saved [`Host`](super::Host).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

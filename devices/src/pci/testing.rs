@@ -173,7 +173,13 @@ impl Rig {
                 }
                 Effect::Line { line, asserted } => self.lines.push((line, asserted)),
                 Effect::Schedule { device, time, event } => self.queue.push(time, device, event),
-                Effect::PostedWrite { .. } | Effect::Fault { .. } | Effect::Stale { .. } => {
+                Effect::PostedWrite { .. }
+                | Effect::Fault { .. }
+                | Effect::Stale { .. }
+                | Effect::Event { .. }
+                | Effect::Resume { .. }
+                | Effect::Pulse { .. }
+                | Effect::SendEvent { .. } => {
                     panic!("{effect:?} from a PCI function")
                 }
             }

@@ -8,9 +8,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::addr::{Iova, Pa, SourceId};
+use crate::addr::{Iova, Pa, SourceId, StreamId};
 use crate::fabric::{Access, Initiator, Outcome};
-use crate::vtd::StaleUse;
+use crate::iommu::Stale;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -105,13 +105,30 @@ pub enum TraceEvent {
         /// What became of it.
         fate: &'static str,
     },
+    /// An SMMUv3 has an event to record.
+    Event {
+        /// Which model.
+        unit: &'static str,
+        /// Whose transaction it was.
+        stream: StreamId,
+        /// The record's type.
+        kind: u8,
+        /// The specification's name of the type.
+        what: &'static str,
+        /// The address that the master presented.
+        address: Iova,
+        /// The record, low word first.
+        words: [u64; 4],
+        /// What became of it.
+        fate: &'static str,
+    },
     /// The sanitizer saw a cached entry used that memory no longer bears out.
     Stale {
         /// Which model.
         unit: &'static str,
         /// What it saw.
         #[serde(flatten)]
-        stale: StaleUse,
+        stale: Stale,
     },
     /// A protected region swallowed a request.
     Protected {
@@ -157,6 +174,49 @@ pub enum TraceEvent {
         address: u64,
         /// Data.
         data: u32,
+    },
+    /// An interrupt translation service took a command.
+    ItsCommand {
+        /// Which model.
+        unit: &'static str,
+        /// Index in the queue.
+        index: u64,
+        /// The specification's name of the command.
+        command: &'static str,
+        /// The command, low word first.
+        words: [u64; 4],
+        /// Why it was skipped, if it was.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        skipped: Option<&'static str>,
+    },
+    /// A device's message interrupt reached an interrupt translation service.
+    Message {
+        /// Which model.
+        unit: &'static str,
+        /// DeviceID.
+        device_id: u32,
+        /// EventID.
+        event_id: u32,
+        /// INTID of the interrupt that it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        interrupt: Option<u32>,
+        /// Number of the processor that gets it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        processor: Option<u16>,
+        /// Why it was dropped, if it was.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dropped: Option<&'static str>,
+    },
+    /// A processor acknowledged an interrupt of a GIC.
+    Acknowledged {
+        /// Which model.
+        unit: &'static str,
+        /// Number of the processor.
+        processor: usize,
+        /// INTID.
+        intid: u32,
+        /// Its priority; lower numbers are more urgent.
+        priority: u8,
     },
     /// Software accessed an address that nothing claims.
     Unclaimed {
@@ -204,6 +264,10 @@ impl fmt::Display for TraceEvent {
             Self::Fault { unit, source, reason, what, address, fate } => {
                 write!(f, "{unit}: fault {reason:#04x} ({what}) by {source} at {address:#x}, {fate}")
             }
+            Self::Event { unit, stream, kind, what, address, words: [a, b, c, d], fate } => {
+                write!(f, "{unit}: event {kind:#04x} ({what}) by stream {stream} at {address}, {fate}: ")?;
+                write!(f, "{d:#018x} {c:#018x} {b:#018x} {a:#018x}")
+            }
             Self::Stale { unit, stale } => write!(f, "{unit}: {stale}"),
             Self::Protected { unit, initiator, pa } => {
                 write!(f, "{unit}: {initiator} kept out of the protected region at {pa}")
@@ -228,6 +292,20 @@ impl fmt::Display for TraceEvent {
                 if *outcome != Outcome::Done && *done > 0 { write!(f, " after {done}") } else { Ok(()) }
             }
             Self::Interrupt { unit: _, address, data } => write!(f, "interrupt: {address:#x} data {data:#x}"),
+            Self::ItsCommand { unit, index, command, words: [w0, w1, w2, w3], skipped } => {
+                write!(f, "{unit}: queue[{index}] {command} {w0:#018x} {w1:#018x} {w2:#018x} {w3:#018x}")?;
+                if let Some(why) = skipped { write!(f, ", skipped: {why}") } else { Ok(()) }
+            }
+            Self::Message { unit, device_id, event_id, interrupt, processor, dropped } => {
+                write!(f, "{unit}: message of device {device_id:#x}, event {event_id}")?;
+                if let (Some(intid), Some(processor)) = (interrupt, processor) {
+                    write!(f, ": interrupt {intid} of processor {processor}")?;
+                }
+                if let Some(why) = dropped { write!(f, ", dropped: {why}") } else { Ok(()) }
+            }
+            Self::Acknowledged { unit, processor, intid, priority } => {
+                write!(f, "{unit}: processor {processor} takes interrupt {intid}, priority {priority:#04x}")
+            }
             Self::Unclaimed { space, address, len, write } => {
                 let what = if *write { "write to" } else { "read of" };
                 write!(f, "bus: {what} {len} bytes at unclaimed {space} {address:#x}")

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::UnitId;
 use super::fault::RECORDS;
 use super::regs::{Cap, Ecap, FRCD_OFFSET, IVA_OFFSET, Ver};
+use crate::iommu::UnitKind;
 use crate::iommu::cache::Policy;
 
 /// An address width that second-stage tables can have [VT-d 9.3].
@@ -104,7 +105,7 @@ impl Config {
     /// a virtual unit reports it.
     pub fn preset(name: &str) -> Option<Self> {
         let legacy = Self {
-            unit: UnitId::ONLY,
+            unit: UnitId::only(UnitKind::Vtd),
             address_width: AddressWidth::Bits48,
             interrupt_remapping: true,
             caching_mode: false,

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::capability::Config;
 use super::fault::{Fate, Fault, Recorder};
 use super::interrupt::{EventInterrupt, EventRegister};
-use super::invalidation::{BackEnd, Changes, ContextScope, InterruptMode, InterruptScope, IotlbScope};
+use super::invalidation::{BackEnd, ContextScope, InterruptMode, InterruptScope, IotlbScope};
 use super::invalidation_queue::{Descriptor, Queue, QueueError, context_scope, decode, iotlb_scope};
 use super::protected::Protected;
 use super::regs::{Ccmd, Fsts, Gcmd, Gsts, Ics, Iotlb, Irta, Iva, Place, Reg, Rtaddr, name_at, place};
 use crate::events::DeviceEvent;
 use crate::fabric::Effects;
+use crate::iommu::changes::Changes;
 use crate::mem::PhysMem;
 use crate::register::block::DwordSpace;
 use crate::trace::TraceEvent;
@@ -24,7 +25,7 @@ const QUEUE_STEP: u32 = 256;
 pub struct Control {
     config: Config,
     mem: PhysMem,
-    changes: Changes,
+    changes: Changes<dyn BackEnd>,
     state: State,
 }
 

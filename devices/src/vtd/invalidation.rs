@@ -1,8 +1,7 @@
 //! What the control half asks of the half that translates.
 
-use std::sync::Arc;
-
 use crate::addr::{PAGE_SIZE, Pa, SourceId};
+use crate::iommu::changes::Complete;
 
 /// Entries of the context cache to drop [VT-d 6.5.2.1].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,28 +129,8 @@ pub trait BackEnd: Send + Sync {
     fn complete(&self);
 }
 
-/// The back end as the control half keeps it: changes are collected, and completed together before
-/// software can see that any of them is.
-pub(super) struct Changes {
-    back_end: Arc<dyn BackEnd>,
-    open: bool,
-}
-
-impl Changes {
-    pub fn new(back_end: Arc<dyn BackEnd>) -> Self {
-        Self { back_end, open: false }
-    }
-
-    /// To make one more change.
-    pub fn make(&mut self) -> &dyn BackEnd {
-        self.open = true;
-        &*self.back_end
-    }
-
-    /// Completes the changes made so far.
-    pub fn complete(&mut self) {
-        if std::mem::take(&mut self.open) {
-            self.back_end.complete();
-        }
+impl Complete for dyn BackEnd {
+    fn complete(&self) {
+        BackEnd::complete(self);
     }
 }

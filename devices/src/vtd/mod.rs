@@ -24,7 +24,6 @@ pub mod tables;
 #[cfg(test)]
 mod tests;
 pub mod translate;
-mod unit_id;
 
 use std::sync::Arc;
 
@@ -32,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::DeviceEvent;
 use crate::fabric::{Effects, Translate};
+pub use crate::iommu::{UNITS_MAX, UnitId};
 use crate::mem::PhysMem;
 use crate::register::block::{self, Rules};
 pub use capability::{AddressWidth, Config};
@@ -40,7 +40,6 @@ pub use fault::{Fault, Reason};
 pub use regs::REGISTERS_SIZE;
 use translate::Translator;
 pub use translate::{Missing, StaleUse};
-pub use unit_id::{UNITS_MAX, UnitId};
 
 /// A remapping hardware unit.
 pub struct Unit {

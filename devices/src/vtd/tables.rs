@@ -188,6 +188,9 @@ const ADDRESS: u64 = ((1 << 52) - 1) & !0xfff;
 const RESERVED: u64 = ADDRESS & !((1 << HOST_ADDRESS_WIDTH) - 1) | 1 << 62 | 1 << 11;
 
 impl Format for SecondStage {
+    type Rights = Rights;
+    type Address = Pa;
+
     fn top(&self) -> u32 {
         self.levels
     }

@@ -1,5 +1,7 @@
 //! What firmware does last: tables, the guest's image, and the state in which it starts.
 
+pub mod aarch64;
+
 use firmware::BootState;
 #[cfg(test)]
 mod tests;
@@ -10,7 +12,7 @@ use firmware::boot::{self, BootConfig};
 use firmware::multiboot::{self, Module, MultibootConfig};
 use thiserror::Error;
 
-use crate::config::Reserved;
+use crate::config::{IommuSpec, MachineSpec, Reserved};
 use crate::machine::{Machine, layout};
 
 /// A guest to start.
@@ -41,6 +43,9 @@ pub enum StartError {
     /// The multiboot image cannot be loaded.
     #[error(transparent)]
     Multiboot(#[from] multiboot::MultibootError),
+    /// The machine has another architecture.
+    #[error("the board {0} has no x86-64 firmware to start a guest with; use --machine q35")]
+    Board(&'static str),
     /// Modules for an image that has no way to find them.
     #[error("only multiboot images take modules, and this one has no multiboot header; leave --module out")]
     Modules,
@@ -50,9 +55,11 @@ pub enum StartError {
 /// and, where there is an IOMMU, DMAR.
 ///
 /// # Errors
-/// [`AcpiError`] where the machine cannot be described.
-pub fn write_tables(machine: &Machine) -> Result<(), AcpiError> {
-    acpi::build(&machine.description())?.write(machine.memory())
+/// [`StartError::Board`], and [`StartError::Tables`] where the machine cannot be described.
+pub fn write_tables(machine: &Machine) -> Result<(), StartError> {
+    let board = || StartError::Board(machine.config().machine.name());
+    let description = machine.description().ok_or_else(board)?;
+    Ok(acpi::build(&description)?.write(machine.memory())?)
 }
 
 /// Writes the tables and the BIOS data area and loads the guest, by the protocol that its header asks for, into a machine
@@ -62,9 +69,12 @@ pub fn write_tables(machine: &Machine) -> Result<(), AcpiError> {
 /// [`StartError`] says what is wrong with the guest or the machine.
 pub fn start(machine: &Machine, guest: Guest<'_>) -> Result<BootState, StartError> {
     let Guest { image, name, command_line, modules } = guest;
+    let MachineSpec::Q35(_) = machine.config().machine else {
+        return Err(StartError::Board(machine.config().machine.name()));
+    };
     let memory = machine.memory();
-    let ecam = layout::ECAM_BASE..=layout::ECAM_BASE + (layout::ECAM_SIZE - 1);
-    let promised = machine.config().iommus.iter().filter_map(|iommu| iommu.reserved.as_ref());
+    let ecam = layout::q35::ECAM_BASE..=layout::q35::ECAM_BASE + (layout::q35::ECAM_SIZE - 1);
+    let promised = machine.config().iommus.iter().filter_map(IommuSpec::reserved);
     let reserved: &Vec<_> = &promised.map(Reserved::range).chain([ecam]).collect();
     let state = if multiboot::has_header(image) {
         let command_line = format!("{name} {command_line}");
@@ -75,7 +85,7 @@ pub fn start(machine: &Machine, guest: Guest<'_>) -> Result<BootState, StartErro
     } else {
         return Err(StartError::Modules);
     };
-    bios_data::write(memory, layout::SERIAL_PORT)?;
+    bios_data::write(memory, layout::q35::SERIAL_PORT)?;
     write_tables(machine)?;
     Ok(state)
 }

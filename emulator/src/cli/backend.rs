@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use emulator::boot;
+use emulator::config::MachineSpec;
 use emulator::control::Server;
 use emulator::exit::Exit;
 use emulator::hosted::{self, Ending};
 use emulator::machine::Machine;
 
-use super::{Failure, duration};
+use super::{Failure, duration, soft};
 
 /// Options of every guest run.
 #[derive(Debug, Args)]
@@ -24,26 +25,35 @@ pub struct BackendArgs {
     timeout: u64,
     /// Stop the guest at this machine time too, such as 10ms or 2s (without a unit: nanoseconds)
     ///
-    /// A hosted guest stops at the same place each time. On KVM machine time follows the host's.
+    /// A hosted guest, or one on the software processor, stops at the same place each time. On KVM
+    /// machine time follows the host's.
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     timeout_machine: Option<u64>,
+    /// Wait for a debugger on this TCP port of the loopback interface before the guest begins (0: any)
+    ///
+    /// For guests on the software processor. It speaks GDB's remote protocol: 'target remote :PORT'.
+    /// --timeout counts from when it has left.
+    #[arg(long, value_name = "PORT")]
+    gdb: Option<u16>,
 }
 
 impl Default for BackendArgs {
     fn default() -> Self {
-        Self { cpu: Cpu::Auto, timeout: 60, timeout_machine: None }
+        Self { cpu: Cpu::Auto, timeout: 60, timeout_machine: None, gdb: None }
     }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Cpu {
-    /// KVM if it works here, else hosted if the guest is one of our own
+    /// KVM if it works here, else hosted if the guest is one of our own; on the board virt, soft
     #[default]
     Auto,
     /// The host's processor, by KVM (x86-64 Linux)
     Kvm,
     /// The guest's own code in this process (our own guests only)
     Hosted,
+    /// The emulator's own AArch64 processor (on the board virt)
+    Soft,
 }
 
 /// What a run is of.
@@ -62,6 +72,8 @@ pub struct Guest {
     pub program: Option<&'static str>,
     /// Words for the guest.
     pub command_line: String,
+    /// An initial RAM disk, for a guest on the board virt.
+    pub initrd: Option<Vec<u8>>,
 }
 
 /// A back end that can run the guest.
@@ -69,6 +81,7 @@ pub struct Guest {
 pub enum Backend {
     Kvm,
     Hosted(&'static str),
+    Soft,
 }
 
 impl Backend {
@@ -77,25 +90,76 @@ impl Backend {
         match self {
             Self::Kvm => "kvm",
             Self::Hosted(_) => "hosted",
+            Self::Soft => "soft",
         }
     }
 }
 
 impl BackendArgs {
     /// Chooses, and says on standard error what and why. The choice holds for the whole run.
-    pub fn choose(&self, guest: &Guest) -> Result<Backend, Failure> {
-        let hosted = guest.program.map(Backend::Hosted);
+    pub fn choose(&self, guest: &Guest, board: &MachineSpec) -> Result<Backend, Failure> {
+        let chosen = match board {
+            MachineSpec::Q35(_) => self.choose_for_pc(guest),
+            MachineSpec::Virt(_) => self.choose_for_virt(guest),
+        }?;
+        if guest.initrd.is_some() && chosen != Backend::Soft {
+            return Err(Failure::new(Exit::Usage, "--initrd is for guests on --machine virt; leave it out"));
+        }
+        if self.gdb.is_some() && chosen != Backend::Soft {
+            let why = "--gdb works with the software processor only: use --machine virt --cpu soft";
+            return Err(Failure::new(Exit::Usage, why));
+        }
+        eprintln!(
+            "iommulator: the guest runs {}",
+            match chosen {
+                Backend::Kvm => "on KVM",
+                Backend::Hosted(_) => "hosted, in this process",
+                Backend::Soft => "on the software processor",
+            }
+        );
+        Ok(chosen)
+    }
+
+    fn choose_for_virt(&self, guest: &Guest) -> Result<Backend, Failure> {
+        let refused = |why: &str| Err(Failure::new(Exit::CannotRun, why));
+        let hosted = guest.program.filter(|program| guests::programs::FOR_VIRT.contains(program));
+        match self.cpu {
+            Cpu::Kvm => refused("--cpu kvm runs x86-64 guests only; use --cpu soft on the board virt"),
+            Cpu::Hosted => hosted.map(Backend::Hosted).ok_or_else(|| {
+                let known = guests::programs::FOR_VIRT.join(", ");
+                let why =
+                    format!("--cpu hosted runs on the board virt only {known}; use --cpu soft for others");
+                Failure::new(Exit::CannotRun, why)
+            }),
+            Cpu::Auto | Cpu::Soft if firmware::aarch64::is_image(&guest.image) => Ok(Backend::Soft),
+            Cpu::Auto | Cpu::Soft => refused(
+                "the board virt runs AArch64 images (ELF64 executables, Linux 'Image' files), and this is none; \
+                 use --machine q35 for x86-64",
+            ),
+        }
+    }
+
+    fn choose_for_pc(&self, guest: &Guest) -> Result<Backend, Failure> {
+        if firmware::aarch64::is_image(&guest.image) {
+            return Err(Failure::new(Exit::CannotRun, "this is an AArch64 image; use --machine virt"));
+        }
+        let hosted = guest.program.filter(|program| guests::programs::FOR_PC.contains(program));
+        let hosted = hosted.map(Backend::Hosted);
         let chosen = match self.cpu {
             Cpu::Kvm => {
                 kvm::probe().map(|()| Backend::Kvm).map_err(|why| Failure::new(Exit::Environment, why))?
             }
             Cpu::Hosted => hosted.ok_or_else(|| {
-                let known = guests::programs::NAMES.join(", ");
+                let known = guests::programs::FOR_PC.join(", ");
                 Failure::new(
                     Exit::CannotRun,
                     format!("--cpu hosted runs only the built-in guests: {known}; use --cpu kvm for others"),
                 )
             })?,
+            Cpu::Soft => {
+                let why = "the software processor is an AArch64 one; use it with --machine virt";
+                return Err(Failure::new(Exit::CannotRun, why));
+            }
             Cpu::Auto => match (kvm::probe(), hosted) {
                 (Ok(()), _) => Backend::Kvm,
                 (Err(why), Some(hosted)) => {
@@ -108,13 +172,6 @@ impl BackendArgs {
                 }
             },
         };
-        eprintln!(
-            "iommulator: the guest runs {}",
-            match chosen {
-                Backend::Kvm => "on KVM",
-                Backend::Hosted(_) => "hosted, in this process",
-            }
-        );
         Ok(chosen)
     }
 
@@ -129,11 +186,17 @@ impl BackendArgs {
         console: impl FnMut(&[u8]) + Send + 'static,
     ) -> (Machine, Result<u32, Failure>) {
         let timeout = Duration::from_secs(self.timeout);
-        // Both back ends bound machine time by it, from the start of the run.
-        let timeout = self.timeout_machine.map_or(timeout, |limit| timeout.min(Duration::from_nanos(limit)));
+        // What bounds the host's time too bounds machine time, from the start of the run.
+        let both = self.timeout_machine.map_or(timeout, |limit| timeout.min(Duration::from_nanos(limit)));
         match backend {
-            Backend::Kvm => kvm::run(machine, guest, timeout, control, console),
-            Backend::Hosted(program) => run_hosted(machine, guest, program, timeout, control, console),
+            Backend::Kvm => kvm::run(machine, guest, both, control, console),
+            Backend::Hosted(program) => run_hosted(machine, guest, program, both, control, console),
+            Backend::Soft => {
+                let limits = soft::Limits { host: timeout, machine: self.timeout_machine };
+                let Guest { image, command_line, initrd, .. } = guest;
+                let guest = boot::aarch64::Guest { image, command_line, initrd: initrd.as_deref() };
+                soft::run(machine, guest, limits, self.gdb, control, console)
+            }
         }
     }
 }
@@ -148,8 +211,11 @@ fn run_hosted(
 ) -> (Machine, Result<u32, Failure>) {
     // A day of nanoseconds fits.
     let limit = machine.now().after(timeout.as_nanos() as u64);
-    // The program has no image to load, but the machine around it is the same.
-    if let Err(error) = boot::write_tables(&machine) {
+    // The program has no image to load, but the machine around it is the same: a PC's firmware leaves
+    // tables in memory, which a device may find.
+    if let MachineSpec::Q35(_) = machine.config().machine
+        && let Err(error) = boot::write_tables(&machine)
+    {
         return (machine, Err(Failure { exit: Exit::Usage, error: error.into() }));
     }
     let options = hosted::Options { command_line: &guest.command_line, limit };
@@ -192,7 +258,7 @@ mod kvm {
         control: &mut Option<Server>,
         console: impl FnMut(&[u8]) + Send + 'static,
     ) -> (Machine, Result<u32, Failure>) {
-        let Guest { image, name, modules, program: _, command_line } = guest;
+        let Guest { image, name, modules, program: _, command_line, initrd: _ } = guest;
         let modules: Vec<_> =
             modules.iter().map(|(bytes, command_line)| Module { bytes, command_line }).collect();
         let boot = match boot::start(&machine, boot::Guest { image, name, command_line, modules: &modules }) {

@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use clap::Args;
+use devices::iommu::UnitKind;
+use emulator::config::IommuSpec;
 use emulator::exit::Exit;
 use emulator::machine::Machine;
 use emulator::report::{Expectation, Rules, Seen, Summary, Watch, bundle, to_json, to_junit};
@@ -18,13 +20,16 @@ use super::{Failure, OrExit};
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Checks and reports")]
 pub struct CheckArgs {
-    /// Fail unless this fault comes (may be repeated)
+    /// Fail unless this fault, or event of an SMMU, comes (may be repeated)
     ///
     /// REASON is a code such as 0x06 or 06h, the specification's name such as LGN.3, or a name such
-    /// as no-read; BDF is a PCI function such as 00:01.0, or * for any, which is the default.
-    #[arg(long, value_name = "fault:REASON[@BDF]")]
+    /// as no-read; BDF is a PCI function such as 00:01.0, or * for any, which is the default. NAME is a
+    /// code such as 0x10 or 10h, or the specification's name such as F_TRANSLATION; any StreamID and any
+    /// address will do where none is given.
+    #[arg(long, value_name = "fault:REASON[@BDF]|event=NAME[,stream=N][,address=N]")]
     expect: Vec<Expectation>,
-    /// Fail if a fault comes that no --expect names; those suppressed by FPD do not count
+    /// Fail if a fault or event comes that no --expect names; those that software is not told of, by
+    /// FPD = 1 or CR2.RECINVSID = 0, do not count
     #[arg(long)]
     deny_faults: bool,
     /// Write a report of the run (may be repeated)
@@ -76,9 +81,26 @@ impl CheckArgs {
             let why = "--expect and --deny-faults need an IOMMU that could fault; add --iommu vtd-legacy";
             return Err(Failure::new(Exit::Usage, why));
         }
+        // A machine has units of one model.
+        let model = if machine.config().iommus.iter().any(|iommu| iommu.smmuv3().is_some()) {
+            UnitKind::Smmuv3
+        } else {
+            UnitKind::Vtd
+        };
+        if let Some(other) = expect.iter().find(|expectation| expectation.model() != model) {
+            let why = match model {
+                UnitKind::Vtd => format!(
+                    "--expect {other} is of an SMMU, and this machine has VT-d; write fault:REASON@BDF"
+                ),
+                _ => format!(
+                    "--expect {other} is of VT-d, and this machine has an SMMU; write event=NAME,stream=N"
+                ),
+            };
+            return Err(Failure::new(Exit::Usage, why));
+        }
         let reports = reports.iter().map(Report::create).collect::<Result<Vec<_>, _>>()?;
         let watch = Watch::new(rules, bundle.as_ref().map_or(0, |_| bundle::EVENTS));
-        let sanitized = machine.config().iommus.iter().any(|iommu| iommu.unit.sanitize);
+        let sanitized = machine.config().iommus.iter().any(IommuSpec::sanitizes);
         let asked_for = judged || sanitized || !reports.is_empty() || bundle.is_some();
         if asked_for {
             let sink: Box<dyn Sink> = Box::new(watch.clone());

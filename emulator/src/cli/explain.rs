@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use devices::addr::{Iova, PAGE_SIZE, Pasid, SourceId};
+use devices::addr::{Iova, PAGE_SIZE, Pasid, SourceId, StreamId};
 use devices::fabric::{Access, Attrs, Initiator, Kind, Transaction};
 use emulator::exit::Exit;
 use emulator::machine::{Machine, MachineState};
@@ -22,9 +22,8 @@ pub struct Explain {
     machine: MachineArgs,
     #[command(flatten)]
     state: StateArgs,
-    /// The device, as bus:device.function
-    #[arg(long, value_name = "BB:DD.F")]
-    source: SourceId,
+    #[command(flatten)]
+    master: MasterArgs,
     /// The address that it puts on the bus
     #[arg(long, value_parser = number, value_name = "NUMBER")]
     address: u64,
@@ -37,18 +36,35 @@ pub struct Explain {
     /// An atomic operation
     #[arg(long)]
     atomic: bool,
-    /// The request carries this PASID
+    /// The request carries this PASID, which is the SubstreamID of an SMMUv3
     #[arg(long, value_parser = pasid, value_name = "NUMBER")]
     pasid: Option<Pasid>,
     /// The device says that it has translated the address itself (AT = 10b)
     #[arg(long)]
     translated: bool,
+    /// A privileged request; an SMMUv3 looks at it
+    #[arg(long)]
+    privileged: bool,
+    /// A fetch of an instruction; an SMMUv3 looks at it
+    #[arg(long, conflicts_with_all = ["write", "atomic"])]
+    instruction: bool,
     /// The data, for a write of 4 bytes that is an interrupt
     #[arg(long, value_parser = data, default_value = "0", value_name = "NUMBER")]
     data: u32,
     /// Write JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct MasterArgs {
+    /// The device, as bus:device.function
+    #[arg(long, value_name = "BB:DD.F")]
+    source: Option<SourceId>,
+    /// The master, by its StreamID at an SMMUv3
+    #[arg(long, value_parser = stream, value_name = "NUMBER")]
+    stream: Option<StreamId>,
 }
 
 #[derive(Debug, Args)]
@@ -93,7 +109,11 @@ impl Explain {
             return Err(Failure::new(Exit::Usage, why));
         }
         Ok(Transaction {
-            initiator: Initiator::Pci { segment: 0, source: self.source },
+            initiator: match (self.master.stream, self.master.source) {
+                (Some(stream), _) => Initiator::Platform { stream, can_stall: true },
+                // One of them is there.
+                (None, source) => Initiator::Pci { segment: 0, source: source.unwrap_or_default() },
+            },
             pasid: self.pasid,
             address,
             len: self.len,
@@ -102,7 +122,7 @@ impl Explain {
                 (true, false) => Access::Write,
                 (false, false) => Access::Read,
             },
-            attrs: Attrs::default(),
+            attrs: Attrs { privileged: self.privileged, execute: self.instruction, ..Attrs::default() },
             kind: if self.translated { Kind::Translated } else { Kind::Untranslated },
         })
     }
@@ -149,6 +169,10 @@ fn pasid(text: &str) -> Result<Pasid, String> {
     let number = number(text)?;
     let pasid = u32::try_from(number).ok().and_then(Pasid::new);
     pasid.ok_or_else(|| "a PASID has 20 bits, so it is at most 0xfffff".to_owned())
+}
+
+fn stream(text: &str) -> Result<StreamId, String> {
+    u32::try_from(number(text)?).map(StreamId).map_err(|_| "a StreamID has 32 bits".to_owned())
 }
 
 fn data(text: &str) -> Result<u32, String> {

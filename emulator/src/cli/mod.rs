@@ -9,6 +9,7 @@ mod explain;
 mod machine;
 mod qtest;
 mod run;
+mod soft;
 mod trace;
 
 use std::io::{self, Write};

@@ -27,10 +27,11 @@ const MAX_IMAGE: u64 = 256 << 20;
 /// The options of `run`.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Multiboot image, ELF64 executable for x86-64, or the name of a built-in guest
+    /// Multiboot image, ELF64 executable, Linux image for AArch64, or the name of a built-in guest
     ///
-    /// An image with a multiboot header (version 1) is started as that asks, any other by the Linux
-    /// 64-bit boot protocol. Both find ACPI tables that describe the machine.
+    /// On a q35, an image with a multiboot header (version 1) is started as that asks, any other by the
+    /// Linux 64-bit boot protocol. Both find ACPI tables that describe the machine. On a virt, images are
+    /// started by Linux's AArch64 boot protocol, with a device tree.
     image: String,
     #[command(flatten)]
     machine: MachineArgs,
@@ -44,6 +45,9 @@ pub struct Run {
     /// The guest finds FILE, a blank and the words in the module's string.
     #[arg(long = "module", value_name = "FILE[=WORDS]")]
     modules: Vec<ModuleSpec>,
+    /// Initial RAM disk for a guest on the board virt
+    #[arg(long, value_name = "FILE")]
+    initrd: Option<PathBuf>,
     #[command(flatten)]
     trace: TraceArgs,
     #[command(flatten)]
@@ -86,10 +90,11 @@ impl ControlArgs {
 
 impl Run {
     pub fn run(self) -> Result<Exit, Failure> {
-        let guest = guest(&self.image, self.append, &self.modules)?;
+        let mut guest = guest(&self.image, self.append, &self.modules)?;
+        guest.initrd = self.initrd.as_deref().map(read_initrd).transpose()?;
         let mut machine = Machine::new(&self.machine.config()).or_exit(Exit::Usage)?;
         machine.assign_resources().or_exit(Exit::Usage)?;
-        let backend = self.backend.choose(&guest)?;
+        let backend = self.backend.choose(&guest, &machine.config().machine)?;
         let mut control = self.control.bind()?;
         self.trace.start(&mut machine)?;
         // Before the checks begin to listen: a client pauses the trace, not them.
@@ -124,13 +129,16 @@ fn guest(name: &str, command_line: String, modules: &[ModuleSpec]) -> Result<Gue
             (Cow::Owned(image), program)
         }
     };
+    // A program that tries a processor has nothing to try in this process.
+    let hosted = [guests::programs::FOR_PC, guests::programs::FOR_VIRT].concat();
+    let program = program.filter(|program| hosted.contains(program));
     // Said before anything runs, and on every back end.
     if !modules.is_empty() && !multiboot::has_header(&image) {
         return Err(Failure { exit: Exit::Usage, error: StartError::Modules.into() });
     }
     let modules =
         modules.iter().map(ModuleSpec::read).collect::<Result<_, _>>().or_exit(Exit::Environment)?;
-    Ok(Guest { image, name: name.to_owned(), modules, program, command_line })
+    Ok(Guest { image, name: name.to_owned(), modules, program, command_line, initrd: None })
 }
 
 /// A module as asked for.
@@ -164,13 +172,23 @@ impl ModuleSpec {
 
 /// Names and images of the guests that are part of the emulator.
 pub fn built_in() -> impl Iterator<Item = (&'static str, &'static [u8])> {
-    [("vtd_dma", guests::image::VTD_DMA)].into_iter()
+    [
+        ("vtd_dma", guests::image::VTD_DMA),
+        ("smmuv3_dma", guests::image::SMMUV3_DMA),
+        ("cpu_check", guests::image::CPU_CHECK),
+    ]
+    .into_iter()
 }
 
 fn read_image(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let known = guests::programs::NAMES.join(", ");
+    let known = built_in().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
     let context = || format!("cannot read the image {}; built-in guests: {known}", path.display());
     read_file(path).with_context(context)
+}
+
+fn read_initrd(path: &Path) -> Result<Vec<u8>, Failure> {
+    let context = || format!("cannot read the initial RAM disk {}", path.display());
+    read_file(path).with_context(context).or_exit(Exit::Environment)
 }
 
 fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -1,12 +1,14 @@
-//! PCI devices: `exerciser,functions=2,addr=04.0`.
+//! Devices: `exerciser,functions=2,addr=04.0` on PCI, `exerciser,bus=platform,stream=0x10000` beside it.
 
 use std::fmt;
 use std::str::FromStr;
 
+use devices::addr::StreamId;
+use devices::platform::PASID_BITS_MAX;
 use devices::{edu, exerciser};
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, parse_number, parse_options};
+use super::{ConfigError, parse_number, parse_options, switch};
 
 /// A device as asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +19,26 @@ pub struct DeviceSpec {
     pub address: Option<SlotAddress>,
     /// Name of the root port that it is behind; on the root bus if not given.
     pub bus: Option<String>,
+    /// What it is as a platform device; `None` if it is on PCI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<PlatformSpec>,
 }
+
+/// A bus master that is no PCI function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformSpec {
+    /// Its StreamID.
+    pub stream: StreamId,
+    /// Whether the IOMMU may stall its transactions.
+    pub can_stall: bool,
+    /// Bits of its SubstreamIDs, 0 (none) to 20.
+    pub ssid_bits: u8,
+    /// Index of the IOMMU that it is behind; the one that takes all that no other names if `None`.
+    pub iommu: Option<usize>,
+}
+
+/// The name of the platform bus in `bus=`.
+pub const PLATFORM_BUS: &str = "platform";
 
 /// The devices there are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +90,7 @@ impl DeviceKind {
             "edu" => (Self::Edu { dma_mask: edu::DEFAULT_DMA_MASK }, &["addr", "bus", "dma-mask"]),
             "exerciser" => (
                 Self::Exerciser { functions: 1, latency: exerciser::DEFAULT_LATENCY },
-                &["addr", "bus", "functions", "latency"],
+                &["addr", "bus", "can-stall", "functions", "iommu", "latency", "ssid-bits", "stream"],
             ),
             "iommu-testdev" => (Self::IommuTestdev, &["addr", "bus"]),
             "root-port" => (Self::RootPort { id: String::new() }, &["addr", "id"]),
@@ -79,9 +100,32 @@ impl DeviceKind {
 }
 
 impl DeviceSpec {
+    /// Checks that nothing is asked of a platform device that only PCI has.
+    fn check_platform(&self) -> Result<(), ConfigError> {
+        let Self { kind, address, bus, platform } = self;
+        if let Some(PlatformSpec { stream, can_stall: _, ssid_bits, iommu: _ }) = platform {
+            if !STREAMS.contains(&stream.0.into()) {
+                let value = stream.to_string();
+                return Err(ConfigError::Value { key: "stream", value, expected: STREAMS_EXPECTED });
+            }
+            if !SSID_BITS.contains(&u64::from(*ssid_bits)) {
+                let value = ssid_bits.to_string();
+                return Err(ConfigError::Value { key: "ssid-bits", value, expected: SSID_BITS_EXPECTED });
+            }
+        }
+        let on_pci = address.is_some() || bus.is_some();
+        match kind {
+            DeviceKind::Exerciser { functions: 1, latency: _ } if !on_pci => Ok(()),
+            _ => Err(ConfigError::OnlyOnPci { device: kind.name() }),
+        }
+    }
+
     /// See [`super::MachineConfig::check`].
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let Self { kind, address, bus } = self;
+        let Self { kind, address, bus, platform } = self;
+        if platform.is_some() {
+            self.check_platform()?;
+        }
         address.as_ref().map_or(Ok(()), SlotAddress::check)?;
         match kind {
             DeviceKind::Edu { dma_mask: _ } | DeviceKind::IommuTestdev => Ok(()),
@@ -105,6 +149,13 @@ impl DeviceSpec {
 /// Functions that an exerciser can have.
 const FUNCTIONS: std::ops::RangeInclusive<u64> = 1..=8;
 const FUNCTIONS_EXPECTED: &str = "a number from 1 to 8";
+/// StreamIDs that platform devices can have. The ITS tells devices apart by them: those below are the
+/// requester ids of PCI functions, and those above it has for remapping units or not at all.
+const STREAMS: std::ops::RangeInclusive<u64> = 0x1_0000..=0xe_ffff;
+const STREAMS_EXPECTED: &str = "a StreamID from 0x10000 to 0xeffff";
+/// Widths of SubstreamIDs.
+const SSID_BITS: std::ops::RangeInclusive<u64> = 0..=PASID_BITS_MAX as u64;
+const SSID_BITS_EXPECTED: &str = "a number of bits from 0 to 20";
 const NO_ID: ConfigError = ConfigError::Missing { owner: "root-port", key: "id" };
 
 impl FromStr for DeviceSpec {
@@ -115,12 +166,27 @@ impl FromStr for DeviceSpec {
         let Some((mut kind, keys)) = DeviceKind::of_name(name) else {
             return Err(ConfigError::unknown("device", name, DeviceKind::NAMES));
         };
-        let (mut address, mut bus) = (None, None);
+        let (mut address, mut bus, mut on_platform) = (None, None, false);
+        let (mut stream, mut can_stall, mut ssid_bits, mut iommu) = (None, None, None, None);
         parse_options(text, keys, |key, value| {
             match (key, &mut kind) {
                 // A root port is always on the root bus.
                 ("bus", DeviceKind::RootPort { .. }) => return Ok(false),
                 ("addr", _) => address = Some(value.parse()?),
+                ("bus", DeviceKind::Exerciser { .. }) if value == PLATFORM_BUS => on_platform = true,
+                ("stream", DeviceKind::Exerciser { .. }) => {
+                    // The range makes the number fit.
+                    stream = Some(number("stream", value, STREAMS, STREAMS_EXPECTED)? as u32);
+                }
+                ("can-stall", DeviceKind::Exerciser { .. }) => can_stall = Some(switch("can-stall", value)?),
+                ("ssid-bits", DeviceKind::Exerciser { .. }) => {
+                    // The range makes the number fit.
+                    ssid_bits = Some(number("ssid-bits", value, SSID_BITS, SSID_BITS_EXPECTED)? as u8);
+                }
+                ("iommu", DeviceKind::Exerciser { .. }) => {
+                    // At most 7.
+                    iommu = Some(number("iommu", value, 0..=7, "the index of an IOMMU, 0 to 7")? as usize);
+                }
                 ("bus", _) => bus = Some(value.to_owned()).filter(|bus| bus != super::ROOT_BUS),
                 ("dma-mask", DeviceKind::Edu { dma_mask }) => {
                     *dma_mask = number("dma-mask", value, 0..=u64::MAX, "a number such as 0xfffffff")?;
@@ -142,7 +208,22 @@ impl FromStr for DeviceSpec {
         if matches!(&kind, DeviceKind::RootPort { id } if id.is_empty()) {
             return Err(NO_ID);
         }
-        Ok(Self { kind, address, bus })
+        let platform = match stream {
+            None if on_platform => return Err(ConfigError::Missing { owner: "exerciser", key: "stream" }),
+            Some(stream) if on_platform => {
+                let (can_stall, ssid_bits) = (can_stall.unwrap_or(false), ssid_bits.unwrap_or(0));
+                Some(PlatformSpec { stream: StreamId(stream), can_stall, ssid_bits, iommu })
+            }
+            _ if stream.is_some() || can_stall.is_some() || ssid_bits.is_some() || iommu.is_some() => {
+                return Err(ConfigError::NotOnPlatform { device: kind.name() });
+            }
+            _ => None,
+        };
+        let spec = Self { kind, address, bus, platform };
+        if spec.platform.is_some() {
+            spec.check_platform()?;
+        }
+        Ok(spec)
     }
 }
 
@@ -161,10 +242,10 @@ fn number(
 
 fn bus_name(value: &str) -> Result<String, ConfigError> {
     let valid = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    if valid && value.len() <= 32 && value != super::ROOT_BUS {
+    if valid && value.len() <= 32 && value != super::ROOT_BUS && value != PLATFORM_BUS {
         return Ok(value.to_owned());
     }
-    let expected = "up to 32 letters, digits, '-', '_' or '.', and not pcie.0, the root bus";
+    let expected = "up to 32 letters, digits, '-', '_' or '.', and neither pcie.0 nor platform";
     Err(ConfigError::Value { key: "id", value: value.to_owned(), expected })
 }
 

@@ -12,13 +12,13 @@ mod size;
 mod tests;
 mod units;
 
-use devices::addr::SourceId;
+use devices::addr::{SourceId, StreamId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use board::{MachineKind, MachineSpec};
-pub use device::{DeviceKind, DeviceSpec, SlotAddress};
-pub use iommu::{IommuSpec, Reserved};
+pub use board::{MachineSpec, Q35Spec, VirtSpec};
+pub use device::{DeviceKind, DeviceSpec, PLATFORM_BUS, PlatformSpec, SlotAddress};
+pub use iommu::{IommuSpec, Reserved, Smmuv3Spec, UnitSpec, VtdSpec};
 pub use placement::{Placed, ROOT_BUS, place};
 pub use size::MemorySize;
 pub use units::UnitLayout;
@@ -45,7 +45,10 @@ impl MachineConfig {
     /// # Errors
     /// Values that no option can have.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.iommus.iter().try_for_each(IommuSpec::check)?;
+        self.machine.check(self.memory)?;
+        self.iommus.iter().try_for_each(|iommu| iommu.check(&self.machine))?;
+        let platform = self.devices.iter().filter(|device| device.platform.is_some()).count();
+        self.machine.check_platform(platform)?;
         self.devices.iter().try_for_each(DeviceSpec::check)
     }
 }
@@ -98,6 +101,46 @@ pub enum ConfigError {
         owner: &'static str,
         /// The option.
         key: &'static str,
+    },
+    /// Something that the board does not have or take.
+    #[error("{what} cannot be on the board {board}, which {why}")]
+    Board {
+        /// What was asked for.
+        what: String,
+        /// The board.
+        board: &'static str,
+        /// The reason, and what to do.
+        why: &'static str,
+    },
+    /// An option for platform devices on one that is none.
+    #[error(
+        "{device} takes stream=, can-stall=, ssid-bits= and iommu= only with bus=platform; add it, or leave them out"
+    )]
+    NotOnPlatform {
+        /// The device.
+        device: &'static str,
+    },
+    /// A platform device that would have to be on PCI.
+    #[error("{device} on bus=platform is one exerciser without addr= and functions=; leave them out")]
+    OnlyOnPci {
+        /// The device.
+        device: &'static str,
+    },
+    /// A StreamID that a platform device cannot have.
+    #[error("stream={stream} {why}")]
+    Stream {
+        /// The StreamID.
+        stream: StreamId,
+        /// The reason, and what to do.
+        why: &'static str,
+    },
+    /// A unit that is not there.
+    #[error("iommu={index} names no IOMMU; the machine has {count}, counted from 0")]
+    NoIommu {
+        /// The index.
+        index: usize,
+        /// How many there are.
+        count: usize,
     },
     /// Two devices at one place.
     #[error(
@@ -190,6 +233,12 @@ pub enum ConfigError {
         /// Whose it is.
         whose: String,
     },
+    /// A field of an SMMU that cannot have this value.
+    #[error(transparent)]
+    SmmuOption(#[from] devices::smmuv3::capability::BadValue),
+    /// Fields of an SMMU that cannot stand together.
+    #[error(transparent)]
+    SmmuRule(#[from] devices::smmuv3::capability::Inconsistent),
     /// The PCI host refuses a place.
     #[error(transparent)]
     Pci(#[from] devices::pci::AddError),

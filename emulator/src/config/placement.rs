@@ -16,22 +16,23 @@ pub struct Placed<'a> {
     pub address: SlotAddress,
 }
 
-/// Gives every device a place: those with an address first, then the others, in their order, the
+/// Gives every PCI device a place: those with an address first, then the others, in their order, the
 /// first slot that is free. Root ports come first in the result, so that their buses exist.
 ///
 /// # Errors
 /// Places that are taken twice, do not exist or would not be found by software.
 pub fn place(devices: &[DeviceSpec]) -> Result<Vec<Placed<'_>>, ConfigError> {
     let mut buses = Buses::new(devices)?;
+    let devices: Vec<_> = devices.iter().filter(|spec| spec.platform.is_none()).collect();
     let mut places = vec![None; devices.len()];
-    for (spec, place) in devices.iter().zip(&mut places) {
+    for (spec, place) in devices.iter().copied().zip(&mut places) {
         if let Some(address) = spec.address {
             buses.take(spec, address)?;
             *place = Some(address);
         }
     }
     let mut placed = Vec::with_capacity(devices.len());
-    for (spec, place) in devices.iter().zip(places) {
+    for (spec, place) in devices.into_iter().zip(places) {
         let address = match place {
             Some(address) => address,
             None => buses.take_free(spec)?,

@@ -50,7 +50,7 @@ fn devices() {
         ("iommu-testdev,addr=a", DeviceKind::IommuTestdev, Some(at(10, 0)), None),
         ("root-port,id=rp0", DeviceKind::RootPort { id: "rp0".into() }, None, None),
     ] {
-        let expected = DeviceSpec { kind, address, bus: bus.map(str::to_owned) };
+        let expected = DeviceSpec { kind, address, bus: bus.map(str::to_owned), platform: None };
         assert_eq!(text.parse::<DeviceSpec>().unwrap(), expected, "{text}");
     }
 }
@@ -86,7 +86,7 @@ fn devices_that_are_refused() {
         ("root-port,id=a,bus=b", "root-port has no option 'bus'; its options: addr, id"),
         (
             "root-port,id=pcie.0",
-            "id=pcie.0 is not valid: expected up to 32 letters, digits, '-', '_' or '.', and not pcie.0, the root bus",
+            "id=pcie.0 is not valid: expected up to 32 letters, digits, '-', '_' or '.', and neither pcie.0 nor platform",
         ),
     ] {
         check_error(text.parse::<DeviceSpec>(), expected);
@@ -103,11 +103,15 @@ fn iommus() {
         ("vtd-legacy,cache=off", Policy::Off, AddressWidth::Bits48),
     ] {
         let spec = text.parse::<IommuSpec>().unwrap();
-        assert_eq!((spec.preset.as_str(), spec.unit.cache), ("vtd-legacy", cache), "{text}");
-        assert_eq!(spec.unit.address_width, address_width, "{text}");
+        let unit = &spec.vtd().unwrap().config;
+        assert_eq!((spec.preset.as_str(), unit.cache), ("vtd-legacy", cache), "{text}");
+        assert_eq!(unit.address_width, address_width, "{text}");
     }
     for (text, expected) in [
-        ("vtd,cache=off", "unknown IOMMU 'vtd'; known: vtd-legacy, vtd-legacy-cm"),
+        (
+            "vtd,cache=off",
+            "unknown IOMMU 'vtd'; known: vtd-legacy, vtd-legacy-cm, smmuv3.0-s1, smmuv3.1-s2, smmuv3.2-nested, smmuv3.3-full",
+        ),
         ("vtd-legacy,cache=big", "cache=big is not valid: expected retain, tiny, adversarial or off"),
         ("vtd-legacy,aw-bits=40", "aw-bits=40 is not valid: expected 39, 48 or 57"),
         ("vtd-legacy,aw-bits=+48", "aw-bits=+48 is not valid: expected 39, 48 or 57"),
@@ -131,12 +135,18 @@ fn boards() {
     {
         let spec = text.parse::<MachineSpec>().unwrap();
         let ioapic_source = SourceId::new(0xff, 0, 0);
-        assert_eq!(spec, MachineSpec { kind: MachineKind::Q35, ioapic_verify, ioapic_source }, "{text}");
+        assert_eq!(spec, MachineSpec::Q35(Q35Spec { ioapic_verify, ioapic_source }), "{text}");
     }
     let spec = "q35,ioapic-source=f0:1f.7".parse::<MachineSpec>().unwrap();
-    assert_eq!(spec, MachineSpec { ioapic_source: SourceId(0xf0ff), ..MachineSpec::default() });
+    assert_eq!(spec, MachineSpec::Q35(Q35Spec { ioapic_source: SourceId(0xf0ff), ..Q35Spec::default() }));
+    for (text, cpus) in [("virt", 1), ("virt,cpus=8", 8), ("virt,cpus=0x2", 2)] {
+        assert_eq!(text.parse::<MachineSpec>().unwrap(), MachineSpec::Virt(VirtSpec { cpus }), "{text}");
+    }
     for (text, expected) in [
-        ("pc", "unknown machine 'pc'; known: q35"),
+        ("pc", "unknown machine 'pc'; known: q35, virt"),
+        ("virt,cpus=0", "cpus=0 is not valid: expected a number from 1 to 8"),
+        ("virt,cpus=9", "cpus=9 is not valid: expected a number from 1 to 8"),
+        ("virt,ioapic-verify=off", "virt has no option 'ioapic-verify'; its options: cpus"),
         ("q35,hpet=off", "q35 has no option 'hpet'; its options: ioapic-source, ioapic-verify"),
         ("q35,ioapic-verify=no", "ioapic-verify=no is not valid: expected on or off"),
         (
@@ -168,7 +178,7 @@ fn the_io_apic_has_a_requester_id_of_its_own() {
         ("ff:1f.7", None),
     ] {
         let spec = format!("q35,ioapic-source={source}").parse::<MachineSpec>().unwrap();
-        let error = spec.check_ioapic(&placed).err().map(|error| error.to_string());
+        let error = spec.check_places(&placed).err().map(|error| error.to_string());
         let expected = whose.map(|whose| {
             format!(
                 "ioapic-source={source} cannot be the I/O APIC's: it is {whose}; choose an id that no function \
@@ -245,9 +255,10 @@ fn places_that_are_refused() {
 fn units_have_an_address_devices_and_reserved_memory() {
     let text = "vtd-legacy,base=0xfed91000,devices=00:02.0+00:1f.7,rmrr=0x7f000000-0x7fffffff@00:02.0";
     let spec = text.parse::<IommuSpec>().unwrap();
-    assert_eq!((spec.base, spec.devices), (Some(0xfed9_1000), Some(vec![at(2, 0), at(31, 7)])));
+    let unit = spec.vtd().unwrap();
+    assert_eq!((unit.base, &spec.devices), (Some(0xfed9_1000), &Some(vec![at(2, 0), at(31, 7)])));
     let reserved = Reserved { first: 0x7f00_0000, last: 0x7fff_ffff, devices: vec![at(2, 0)] };
-    assert_eq!(spec.reserved, Some(reserved));
+    assert_eq!(spec.reserved(), Some(&reserved));
     let base = "a multiple of 0x1000 from 0xfed80000 to 0xfedff000";
     let devices = "functions of bus 00 joined by '+', such as 00:02.0+00:03.0";
     let rmrr =
@@ -290,20 +301,28 @@ fn a_saved_description_is_held_to_what_options_accept() {
     let slot = "addr=20.0 is not valid: expected device.function in hexadecimal, from 00.0 to 1f.7";
     let functions = "is not valid: expected a number from 1 to 8";
     for (place, value, expected) in [
-        ("/iommus/0/preset", "vtd".into(), "unknown IOMMU 'vtd'; known: vtd-legacy, vtd-legacy-cm"),
         (
-            "/iommus/0/unit/iotlb_entries",
+            "/iommus/0/preset",
+            "vtd".into(),
+            "unknown IOMMU 'vtd'; known: vtd-legacy, vtd-legacy-cm, smmuv3.0-s1, smmuv3.1-s2, smmuv3.2-nested, smmuv3.3-full",
+        ),
+        (
+            "/iommus/0/unit/Vtd/config/iotlb_entries",
             0x7fff_ffff.into(),
             "iotlb_entries=2147483647 is not valid: expected the preset's number",
         ),
         (
-            "/iommus/0/base",
+            "/iommus/0/unit/Vtd/base",
             u64::MAX.into(),
             "base=0xffffffffffffffff is not valid: expected a multiple of 0x1000 from 0xfed80000 to 0xfedff000",
         ),
         ("/iommus/0/devices/0/device", 32.into(), "addr=20.0"),
-        ("/iommus/0/reserved/devices/0/device", 32.into(), slot),
-        ("/iommus/0/reserved/last", u64::MAX.into(), "rmrr=0x500000-0xffffffffffffffff is not valid"),
+        ("/iommus/0/unit/Vtd/reserved/devices/0/device", 32.into(), slot),
+        (
+            "/iommus/0/unit/Vtd/reserved/last",
+            u64::MAX.into(),
+            "rmrr=0x500000-0xffffffffffffffff is not valid",
+        ),
         ("/devices/0/kind/RootPort/id", "".into(), "root-port needs the option id=VALUE"),
         ("/devices/0/kind/RootPort/id", "pcie.0".into(), "id=pcie.0 is not valid"),
         ("/devices/0/bus", "rp".into(), "root-port has no option 'bus'; its options: addr, id"),
@@ -325,7 +344,7 @@ fn a_saved_description_is_held_to_what_options_accept() {
 fn layout(units: &[&str], devices: &[&str]) -> Result<UnitLayout, ConfigError> {
     let units = units.iter().map(|text| text.parse()).collect::<Result<Vec<IommuSpec>, _>>()?;
     let devices = devices.iter().map(|text| text.parse()).collect::<Result<Vec<DeviceSpec>, _>>()?;
-    UnitLayout::new(&units, &place(&devices)?)
+    UnitLayout::new(&units, &place(&devices)?, &devices)
 }
 
 const DEVICES: [&str; 4] =
@@ -414,5 +433,177 @@ fn units_that_are_refused() {
     for beside in ["0xfed8f000-0xfed8ffff", "0xfed91000-0xfedfffff", "0xfef00000-0xffffffffffff"] {
         let unit = format!("vtd-legacy,rmrr={beside}@00:03.0");
         assert!(layout(&[&unit], &DEVICES).is_ok(), "{beside}");
+    }
+}
+
+#[test]
+fn smmus() {
+    let spec =
+        "smmuv3.2-nested,cache=tiny,sidsize=20,streams=0x10000,devices=00:01.0".parse::<IommuSpec>().unwrap();
+    let unit = spec.smmuv3().unwrap();
+    assert_eq!((unit.config.cache, unit.config.idr1.sidsize()), (Policy::Tiny, 20));
+    assert_eq!((unit.streams, &spec.devices), (StreamId(0x1_0000), &Some(vec![at(1, 0)])));
+    let streams = "the StreamID of requester id 00:00.0, a multiple of 0x10000 below 0x100000000";
+    for (text, expected) in [
+        ("smmuv3.2-nested,streams=1", format!("streams=1 is not valid: expected {streams}")),
+        ("smmuv3.2-nested,streams=0x100000000", format!("streams=0x100000000 is not valid: expected {streams}")),
+        ("smmuv3.2-nested,sidsize=33", "sidsize=33 is not valid: expected 0 to 32".to_owned()),
+        ("smmuv3.2-nested,cache=big", "cache=big is not valid: expected retain, tiny, adversarial or off".to_owned()),
+        (
+            "smmuv3.2-nested,st-level=0",
+            "no such SMMU: IDR1.SIDSIZE from 7 on needs two-level stream tables, IDR0.ST_LEVEL = 1 [SMMUv3 6.3.2]"
+                .to_owned(),
+        ),
+    ] {
+        check_error(text.parse::<IommuSpec>(), &expected);
+    }
+    let error = "smmuv3.2-nested,base=0".parse::<IommuSpec>().unwrap_err().to_string();
+    assert!(error.starts_with("smmuv3.2-nested has no option 'base'; its options: asid16, "), "{error}");
+}
+
+fn machine_of(board: &str, units: &[&str], devices: &[&str]) -> MachineConfig {
+    MachineConfig {
+        machine: board.parse().unwrap(),
+        iommus: units.iter().map(|text| text.parse().unwrap()).collect(),
+        devices: devices.iter().map(|text| text.parse().unwrap()).collect(),
+        ..MachineConfig::default()
+    }
+}
+
+#[test]
+fn what_does_not_fit_the_board_is_refused() {
+    for (board, units, devices, expected) in [
+        (
+            "virt",
+            &["vtd-legacy"][..],
+            &[][..],
+            "vtd-legacy cannot be on the board virt, which takes SMMUv3 units; use --machine q35, or a preset such \
+             as smmuv3.2-nested",
+        ),
+        (
+            "q35",
+            &["smmuv3.2-nested"],
+            &[],
+            "smmuv3.2-nested cannot be on the board q35, which takes VT-d units; use --machine virt, or a preset \
+             such as vtd-legacy",
+        ),
+        (
+            "q35",
+            &[],
+            &["exerciser,bus=platform,stream=0x10000"],
+            "bus=platform cannot be on the board q35, which has no platform bus; use --machine virt",
+        ),
+        (
+            "virt",
+            &[],
+            &["exerciser,bus=platform,stream=0x10000"; 33],
+            "bus=platform cannot be on the board virt, which has room for 32 platform devices; take some away",
+        ),
+    ] {
+        check_error(machine_of(board, units, devices).check(), expected);
+    }
+    let large = MachineConfig { memory: "256G".parse().unwrap(), ..machine_of("virt", &[], &[]) };
+    check_error(large.check(), "memory=256G is not valid: expected at most 255G on the board virt");
+    let mut saved = serde_json::to_value(machine_of("virt", &["smmuv3.2-nested"], &[])).unwrap();
+    let read = |saved: &serde_json::Value| serde_json::from_value::<MachineConfig>(saved.clone()).unwrap();
+    assert!(read(&saved).check().is_ok());
+    for (place, value, expected) in [
+        ("/machine/Virt/cpus", 200.into(), "cpus=200 is not valid: expected a number from 1 to 8"),
+        ("/iommus/0/unit/Smmuv3/streams", 1.into(), "streams=0x1 is not valid"),
+        (
+            "/iommus/0/unit/Smmuv3/config/tlb_entries",
+            0x7fff_ffff.into(),
+            "tlb_entries=2147483647 is not valid",
+        ),
+        ("/iommus/0/unit/Smmuv3/config/minor", 9.into(), "no such SMMU: the minor version is 0 to 3"),
+        ("/iommus/0/preset", "vtd-legacy".into(), "unknown IOMMU 'vtd-legacy'"),
+    ] {
+        let before = std::mem::replace(saved.pointer_mut(place).unwrap(), value);
+        let error = read(&saved).check().unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{place}: {error}");
+        *saved.pointer_mut(place).unwrap() = before;
+    }
+}
+
+#[test]
+fn platform_devices() {
+    let text = "exerciser,bus=platform,stream=0x10000,can-stall=on,ssid-bits=8,iommu=1,latency=5";
+    let expected = PlatformSpec { stream: StreamId(0x1_0000), can_stall: true, ssid_bits: 8, iommu: Some(1) };
+    let spec = text.parse::<DeviceSpec>().unwrap();
+    assert_eq!((spec.platform, spec.bus, spec.address), (Some(expected), None, None));
+    assert_eq!(spec.kind, DeviceKind::Exerciser { functions: 1, latency: 5 });
+    let stream = "is not valid: expected a StreamID from 0x10000 to 0xeffff";
+    let only_on_pci =
+        "exerciser on bus=platform is one exerciser without addr= and functions=; leave them out".to_owned();
+    for (text, expected) in [
+        ("exerciser,bus=platform", "exerciser needs the option stream=VALUE".to_owned()),
+        ("exerciser,bus=platform,stream=0xffff", format!("stream=0xffff {stream}")),
+        ("exerciser,bus=platform,stream=0xf0000", format!("stream=0xf0000 {stream}")),
+        ("exerciser,bus=platform,stream=0x10000,can-stall=1", "can-stall=1 is not valid: expected on or off".into()),
+        (
+            "exerciser,bus=platform,stream=0x10000,ssid-bits=21",
+            "ssid-bits=21 is not valid: expected a number of bits from 0 to 20".into(),
+        ),
+        ("exerciser,bus=platform,stream=0x10000,addr=1", only_on_pci.clone()),
+        ("exerciser,bus=platform,stream=0x10000,functions=2", only_on_pci),
+        (
+            "exerciser,can-stall=on",
+            "exerciser takes stream=, can-stall=, ssid-bits= and iommu= only with bus=platform; add it, or leave them out".into(),
+        ),
+        (
+            "exerciser,ssid-bits=0",
+            "exerciser takes stream=, can-stall=, ssid-bits= and iommu= only with bus=platform; add it, or leave them out".into(),
+        ),
+        ("edu,stream=1", "edu has no option 'stream'; its options: addr, bus, dma-mask".into()),
+    ] {
+        check_error(text.parse::<DeviceSpec>(), &expected);
+    }
+}
+
+#[test]
+fn platform_devices_of_a_saved_machine_are_checked() {
+    let machine = machine_of("virt", &[], &["exerciser,bus=platform,stream=0x10000"]);
+    let saved = serde_json::to_value(machine).unwrap();
+    for (place, value, expected) in [
+        ("/devices/0/platform/stream", 0xffff, "stream=0xffff is not valid"),
+        ("/devices/0/platform/ssid_bits", 200, "ssid-bits=200 is not valid"),
+    ] {
+        let mut saved = saved.clone();
+        *saved.pointer_mut(place).unwrap() = value.into();
+        let error = serde_json::from_value::<MachineConfig>(saved).unwrap().check().unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{place}: {error}");
+    }
+}
+
+#[test]
+fn streams_before_one_smmu_are_different() {
+    let device = "exerciser,bus=platform,stream=0x10000";
+    let other = "exerciser,bus=platform,stream=0x10000,iommu=0";
+    for (units, device, expected) in [
+        (&["smmuv3.2-nested,sidsize=17"][..], device, Ok(Some(0))),
+        (&["smmuv3.2-nested,devices=00:00.0,sidsize=17", "smmuv3.2-nested,sidsize=17"], device, Ok(Some(1))),
+        (&["smmuv3.2-nested,devices=00:00.0,sidsize=17", "smmuv3.2-nested"], other, Ok(Some(0))),
+        (&[], device, Ok(None)),
+        (
+            &["smmuv3.2-nested"],
+            device,
+            Err(
+                "stream=0x10000 has more bits than the IOMMU takes; give that a greater sidsize=, such as 20",
+            ),
+        ),
+        (
+            &["smmuv3.2-nested,sidsize=17,streams=0x10000"],
+            device,
+            Err(
+                "stream=0x10000 is that of a PCI function before the same IOMMU; choose another, or another streams=",
+            ),
+        ),
+        (&[], other, Err("iommu=0 names no IOMMU; the machine has 0, counted from 0")),
+    ] {
+        let device: DeviceSpec = device.parse().unwrap();
+        let units: Vec<IommuSpec> = units.iter().map(|text| text.parse().unwrap()).collect();
+        let layout = UnitLayout::new(&units, &[], std::slice::from_ref(&device));
+        let owner = layout.map(|layout| layout.platform_owner(&device.platform.unwrap()));
+        assert_eq!(owner.map_err(|error| error.to_string()), expected.map_err(str::to_owned));
     }
 }

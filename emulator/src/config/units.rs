@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use devices::fabric::{MESSAGE_FIRST, MESSAGE_LAST};
 use devices::vtd::{REGISTERS_SIZE, UNITS_MAX};
 
-use super::{ConfigError, DeviceKind, IommuSpec, Placed, Reserved, SlotAddress};
+use super::{
+    ConfigError, DeviceKind, DeviceSpec, IommuSpec, Placed, PlatformSpec, Reserved, SlotAddress, UnitSpec,
+};
 use crate::machine::layout;
 
 /// The units' addresses, and what is behind each.
@@ -21,19 +23,23 @@ pub struct UnitLayout {
 }
 
 impl UnitLayout {
-    /// The layout of units among devices in their places.
+    /// The layout of units among devices, of which those of PCI are in their places.
     ///
     /// # Errors
     /// Units too many or at one address; functions that are not there, or behind two units; reserved
-    /// memory where there can be none.
-    pub fn new(iommus: &[IommuSpec], placed: &[Placed<'_>]) -> Result<Self, ConfigError> {
+    /// memory where there can be none; StreamIDs that a unit cannot tell apart.
+    pub fn new(
+        iommus: &[IommuSpec],
+        placed: &[Placed<'_>],
+        devices: &[DeviceSpec],
+    ) -> Result<Self, ConfigError> {
         if iommus.len() > UNITS_MAX {
             return Err(ConfigError::Units { count: iommus.len(), max: UNITS_MAX });
         }
         let present = functions(placed);
         let mut layout = Self { bases: bases(iommus)?, ports: ports(placed), ..Self::default() };
         for (index, iommu) in iommus.iter().enumerate() {
-            if let Some(reserved) = &iommu.reserved {
+            if let Some(reserved) = iommu.reserved() {
                 check_memory(reserved, &layout.bases)?;
                 reserved.devices.iter().try_for_each(|at| check_present("rmrr", *at, &present))?;
             }
@@ -51,7 +57,30 @@ impl UnitLayout {
                 }
             }
         }
+        for platform in devices.iter().filter_map(|device| device.platform.as_ref()) {
+            layout.check_stream(platform, iommus)?;
+        }
         Ok(layout)
+    }
+
+    fn check_stream(&self, platform: &PlatformSpec, iommus: &[IommuSpec]) -> Result<(), ConfigError> {
+        let stream = platform.stream;
+        if let Some(index) = platform.iommu.filter(|index| *index >= iommus.len()) {
+            return Err(ConfigError::NoIommu { index, count: iommus.len() });
+        }
+        let unit = self.platform_owner(platform).and_then(|index| iommus.get(index)?.smmuv3());
+        match unit {
+            Some(unit) if !unit.has_stream(stream) => {
+                let why = "has more bits than the IOMMU takes; give that a greater sidsize=, such as 20";
+                Err(ConfigError::Stream { stream, why })
+            }
+            Some(unit) if unit.is_requester(stream) => {
+                let why =
+                    "is that of a PCI function before the same IOMMU; choose another, or another streams=";
+                Err(ConfigError::Stream { stream, why })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// First registers of the units.
@@ -66,6 +95,16 @@ impl UnitLayout {
         self.named.get(&at).copied().or(self.rest)
     }
 
+    /// The unit that a platform device is behind, if any.
+    pub fn platform_owner(&self, platform: &PlatformSpec) -> Option<usize> {
+        platform.iommu.or(self.rest)
+    }
+
+    /// The unit that takes what is behind no other, if there is one.
+    pub const fn rest(&self) -> Option<usize> {
+        self.rest
+    }
+
     /// The unit that the I/O APIC is behind: the last, which is the one without `devices=` if there is
     /// one.
     pub fn ioapic(&self) -> Option<usize> {
@@ -73,12 +112,14 @@ impl UnitLayout {
     }
 }
 
-/// The addresses asked for, and for the others those that follow each other from the customary one
-/// on, by the units' numbers.
+/// The addresses asked for, and for the others those that are customary, by the units' numbers.
 fn bases(iommus: &[IommuSpec]) -> Result<Vec<u64>, ConfigError> {
     let mut taken = BTreeSet::new();
-    let customary = (layout::VTD_BASE..).step_by(0x1000);
-    let bases = customary.zip(iommus).map(|(customary, iommu)| iommu.base.unwrap_or(customary));
+    let base = |(index, iommu): (u64, &IommuSpec)| match &iommu.unit {
+        UnitSpec::Vtd(unit) => unit.base.unwrap_or(layout::q35::VTD_BASE + 0x1000 * index),
+        UnitSpec::Smmuv3(_) => layout::virt::smmu_base(index),
+    };
+    let bases = (0..).zip(iommus).map(base);
     bases.map(|base| if taken.insert(base) { Ok(base) } else { Err(ConfigError::SameBase(base)) }).collect()
 }
 

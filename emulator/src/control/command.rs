@@ -4,15 +4,16 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::str::SplitAsciiWhitespace;
 
-use devices::addr::{Iova, PAGE_SIZE, Pasid, SourceId};
-use devices::fabric::{Access, DmaResult, Initiator, Kind, Outcome, Request, Transaction};
+use devices::addr::{Iova, PAGE_SIZE, Pasid, SourceId, StreamId};
+use devices::fabric::{Access, Attrs, DmaResult, Initiator, Kind, Outcome, Request, Transaction};
 
 use super::{MAX_DMA, Session};
 use crate::config::parse_number;
 use crate::machine::Machine;
 
 const HELP: &str = "\
-explain SOURCE ADDRESS [read|write|atomic] [translated] [len=N] [pasid=N] [data=N] [json]
+explain SOURCE ADDRESS [read|write|atomic] [translated] [privileged] [instruction] [len=N] [pasid=N] [data=N] [json]
+explain stream=N ADDRESS ...
 dma DEVICE read ADDRESS LEN
 dma DEVICE write ADDRESS LEN [BYTE]
 save FILE
@@ -66,16 +67,19 @@ fn number(name: &str, word: &str) -> Result<u64, String> {
 }
 
 fn explain(words: &mut Words<'_>, machine: &Machine) -> Answer {
-    let source: SourceId = words.word("SOURCE")?.parse().map_err(|e| format!("{e}"))?;
+    let initiator = initiator(words.word("SOURCE")?)?;
     let address = Iova(words.number("ADDRESS")?);
     let (mut access, mut kind, mut json) = (Access::Read, Kind::Untranslated, false);
     let (mut len, mut pasid, mut data) = (4, None, 0);
+    let mut attrs = Attrs::default();
     for word in words.0.by_ref() {
         match word.split_once('=') {
             None if word == "read" => access = Access::Read,
             None if word == "write" => access = Access::Write,
             None if word == "atomic" => access = Access::Atomic,
             None if word == "translated" => kind = Kind::Translated,
+            None if word == "privileged" => attrs.privileged = true,
+            None if word == "instruction" => attrs.execute = true,
             None if word == "json" => json = true,
             Some(("len", value)) => len = number("len", value)?,
             Some(("pasid", value)) => {
@@ -94,14 +98,24 @@ fn explain(words: &mut Words<'_>, machine: &Machine) -> Answer {
     if len > left {
         return Err(format!("len {len} crosses the end of a page, {left} bytes on; ask for each page"));
     }
-    let initiator = Initiator::Pci { segment: 0, source };
-    let request = Transaction { initiator, pasid, address, len, access, attrs: Default::default(), kind };
+    let request = Transaction { initiator, pasid, address, len, access, attrs, kind };
     let explained = machine.explain(&request, data).map_err(|e| e.to_string())?;
     if json {
         let json = serde_json::to_string(&explained).map_err(|e| e.to_string())?;
         return Ok(format!("{json}\nok"));
     }
     Ok(format!("{explained}\nok"))
+}
+
+/// A PCI function, or `stream=N`.
+fn initiator(word: &str) -> Result<Initiator, String> {
+    let Some(stream) = word.strip_prefix("stream=") else {
+        let source: SourceId = word.parse().map_err(|e| format!("{e}"))?;
+        return Ok(Initiator::Pci { segment: 0, source });
+    };
+    let number = number("stream", stream)?;
+    let stream = u32::try_from(number).map_err(|_| format!("stream {number:#x} has more than 32 bits"))?;
+    Ok(Initiator::Platform { stream: StreamId(stream), can_stall: true })
 }
 
 fn dma(words: &mut Words<'_>, machine: &mut Machine) -> Answer {

@@ -7,8 +7,8 @@
 //!
 //! | command | |
 //! |---|---|
-//! | `explain SOURCE ADDRESS [read\|write\|atomic] [translated] [len=N] [pasid=N] [data=N] [json]` | what such a request would come to, and why; nothing changes |
-//! | `dma DEVICE read ADDRESS LEN` | has a function (`00:01.0`, or the name of its model) read; answers `ok done DATA`, or how the request ended |
+//! | `explain SOURCE ADDRESS [read\|write\|atomic] [translated] [privileged] [instruction] [len=N] [pasid=N] [data=N] [json]` | what such a request would come to, and why; nothing changes. SOURCE is a function, or at an SMMUv3 `stream=N` |
+//! | `dma DEVICE read ADDRESS LEN` | has a function (`00:01.0`, or the name of its model) or a platform device (`stream=0x10000`) read; answers `ok done DATA`, or how the request ended |
 //! | `dma DEVICE write ADDRESS LEN [BYTE]` | has it write LEN times BYTE, 0 if not given |
 //! | `save FILE` | writes the machine's state as JSON, on the emulator's side |
 //! | `trace on\|off` | continues or pauses the trace that the machine was started with |

@@ -91,6 +91,35 @@ fn devices_do_dma_on_demand() {
 }
 
 #[test]
+fn platform_devices_are_named_by_their_stream() {
+    let config = MachineConfig {
+        machine: "virt".parse().unwrap(),
+        memory: "16M".parse().unwrap(),
+        devices: vec!["exerciser,bus=platform,stream=0x10000".parse().unwrap()],
+        ..MachineConfig::default()
+    };
+    check(
+        &mut Machine::new(&config).unwrap(),
+        &[
+            "dma stream=0x10000 write 0x40005000 2 0xa5",
+            "dma stream=0x10000 read 0x40005000 4",
+            "dma stream=0x10000 read 0 4",
+            "dma stream=1 read 0 4",
+        ],
+        expect![[r#"
+            > dma stream=0x10000 write 0x40005000 2 0xa5
+            ok done
+            > dma stream=0x10000 read 0x40005000 4
+            ok done a5a50000
+            > dma stream=0x10000 read 0 4
+            ok aborted (UR) after 0 bytes
+            > dma stream=1 read 0 4
+            error: there is no device 'stream=1'; known: stream=0x10000
+        "#]],
+    );
+}
+
+#[test]
 fn a_request_is_explained() {
     check(
         &mut translating(),
@@ -162,6 +191,36 @@ fn a_request_is_explained() {
         json["notes"][0],
         "Bus Master Enable is clear in 00:02.0 or above it, so nothing of this reaches the IOMMU"
     );
+}
+
+#[test]
+fn a_stream_is_explained() {
+    let config = MachineConfig {
+        iommus: vec!["smmuv3.2-nested".parse().unwrap()],
+        machine: "virt".parse().unwrap(),
+        memory: "16M".parse().unwrap(),
+        ..MachineConfig::default()
+    };
+    let mut machine = Machine::new(&config).unwrap();
+    // Without a stream table every stream is beyond it; stream 0 has an STE that is not valid.
+    machine.write(0x0905_0080, &0x4001_0000_u64.to_le_bytes());
+    machine.write(0x0905_0020, &1u32.to_le_bytes());
+    let mut session = Session::default();
+    for (words, name) in
+        [("stream=0", "C_BAD_STE"), ("stream=0x10", "C_BAD_STREAMID"), ("00:02.0", "C_BAD_STREAMID")]
+    {
+        let answer = command::run(
+            &format!("explain {words} 0x5000 privileged instruction json"),
+            &mut machine,
+            &mut session,
+        );
+        let json: serde_json::Value = serde_json::from_str(answer.strip_suffix("\nok").unwrap()).unwrap();
+        assert_eq!(json["answer"]["event"]["name"], name, "{answer}");
+        assert_eq!(json["request"]["privileged"], true);
+        assert_eq!(json["request"]["instruction"], true);
+    }
+    let answer = command::run("explain stream=0x100000000 0", &mut machine, &mut session);
+    assert_eq!(answer, "error: stream 0x100000000 has more than 32 bits");
 }
 
 #[test]
@@ -244,7 +303,7 @@ fn wrong_commands_are_told_what_is_wrong() {
         &["explain 00:01.0 0", "dma edu read 0 1"],
         expect![[r#"
         > explain 00:01.0 0
-        error: the machine has no IOMMU, so addresses of devices are physical; add --iommu vtd-legacy
+        error: the machine has no IOMMU, so addresses of devices are physical; add one with --iommu
         > dma edu read 0 1
         error: there is no device 'edu'; known: none, add --device exerciser
     "#]],

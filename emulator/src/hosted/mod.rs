@@ -10,12 +10,16 @@
 //! metal nothing after that runs, and when its time is over, because a program that never ends has
 //! no other place to be stopped at.
 //!
+//! On a `virt` the processor's part of the interrupt controller is played here: it is open for
+//! everything, and a program that asks for an interrupt acknowledges the most urgent one.
+//!
 //! A program has no local APIC to write an EOI to: what it does with a vector, it does before it asks
 //! for the next one. So an interrupt ends there: the next call of `take_interrupt` or `idle` first ends
 //! the one taken before. A level-triggered interrupt whose cause is still there then comes again, and
 //! one that the program has dealt with does not. Ending it at the moment it is taken instead would
 //! send each of them twice.
 
+mod gic;
 #[cfg(test)]
 mod tests;
 mod vectors;
@@ -24,9 +28,11 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use devices::events::Time;
-use guests::hw::{Hw, RAM_FIRST, Range};
+use guests::hw::{Hw, Pc, Q35_RAM_FIRST, Range, VIRT_RAM_FIRST};
 
+use crate::config::{IommuSpec, MachineSpec};
 use crate::machine::{Interrupt, Machine, layout};
+use gic::CpuInterface;
 use vectors::Vectors;
 
 /// Nanoseconds of machine time that a call costs.
@@ -82,7 +88,12 @@ pub fn run_with(
     service: Service<'_>,
     program: impl FnOnce(&mut Hosted<'_>) -> u32,
 ) -> Finished {
-    let mut hosted = Hosted { machine, vectors: Vectors::default(), options, console, service };
+    let mut machine = machine;
+    let interrupts = match machine.config().machine {
+        MachineSpec::Q35(_) => Interrupts::Apic(Vectors::default()),
+        MachineSpec::Virt(_) => Interrupts::Gic(CpuInterface::open(&mut machine)),
+    };
+    let mut hosted = Hosted { machine, interrupts, options, console, service };
     // A stop happens between two calls of the machine, so the machine is whole after it.
     let ending = match catch_unwind(AssertUnwindSafe(|| program(&mut hosted))) {
         Ok(value) => Ending::Exited(value),
@@ -108,10 +119,16 @@ fn stop(ending: Ending) -> ! {
 /// The hardware that a program in this process sees.
 pub struct Hosted<'a> {
     machine: Machine,
-    vectors: Vectors,
+    interrupts: Interrupts,
     options: Options<'a>,
     console: &'a mut dyn FnMut(&[u8]),
     service: Service<'a>,
+}
+
+/// What brings interrupts to the processor.
+enum Interrupts {
+    Apic(Vectors),
+    Gic(CpuInterface),
 }
 
 impl Hosted<'_> {
@@ -127,8 +144,10 @@ impl Hosted<'_> {
         }
         let now = self.machine.advance(until.min(self.options.limit));
         for interrupt in self.machine.take_interrupts() {
-            if let Interrupt::Message { address, data } = interrupt {
-                self.vectors.message(address, data);
+            if let (Interrupts::Apic(vectors), Interrupt::Message { address, data }) =
+                (&mut self.interrupts, interrupt)
+            {
+                vectors.message(address, data);
             }
         }
         if now >= self.options.limit {
@@ -141,8 +160,21 @@ impl Hosted<'_> {
 
     /// Ends the interrupt that was taken last; that of a level may make the next message.
     fn end_of_interrupt(&mut self) {
-        if let Some(vector) = self.vectors.end() {
-            self.machine.end_of_interrupt(vector);
+        match &mut self.interrupts {
+            Interrupts::Apic(vectors) => {
+                if let Some(vector) = vectors.end() {
+                    self.machine.end_of_interrupt(vector);
+                }
+            }
+            Interrupts::Gic(interface) => interface.end(&mut self.machine),
+        }
+    }
+
+    /// Whether an interrupt can be taken.
+    fn is_interrupted(&self) -> bool {
+        match &self.interrupts {
+            Interrupts::Apic(vectors) => !vectors.is_empty(),
+            Interrupts::Gic(_) => CpuInterface::is_interrupted(&self.machine),
         }
     }
 
@@ -176,22 +208,6 @@ impl Hw for Hosted<'_> {
         self.call().write(address, &value.to_le_bytes());
     }
 
-    fn port_read8(&mut self, port: u16) -> u8 {
-        u8::from_le_bytes(self.port_read(port))
-    }
-
-    fn port_write8(&mut self, port: u16, value: u8) {
-        self.call().io_write(port, &value.to_le_bytes());
-    }
-
-    fn port_read32(&mut self, port: u16) -> u32 {
-        u32::from_le_bytes(self.port_read(port))
-    }
-
-    fn port_write32(&mut self, port: u16, value: u32) {
-        self.call().io_write(port, &value.to_le_bytes());
-    }
-
     fn mem_read(&mut self, address: u64, data: &mut [u8]) {
         self.call().read(address, data);
     }
@@ -221,16 +237,19 @@ impl Hw for Hosted<'_> {
         (self.console)(text);
     }
 
-    fn take_interrupt(&mut self) -> Option<u8> {
+    fn take_interrupt(&mut self) -> Option<u32> {
         self.end_of_interrupt();
         self.call();
-        self.vectors.take()
+        match &mut self.interrupts {
+            Interrupts::Apic(vectors) => vectors.take().map(u32::from),
+            Interrupts::Gic(interface) => interface.take(&mut self.machine),
+        }
     }
 
     fn idle(&mut self) {
         self.end_of_interrupt();
         self.call();
-        if self.vectors.is_empty() {
+        if !self.is_interrupted() {
             let soon = self.machine.now().after(IDLE);
             self.pass(self.machine.next_event().map_or(soon, |due| due.min(soon)));
         }
@@ -238,22 +257,52 @@ impl Hw for Hosted<'_> {
 
     fn ram(&self) -> Range {
         let config = self.machine.config();
-        let low = layout::ram(config.memory.bytes())[0].1;
-        let reserved = config.iommus.iter().filter_map(|iommu| iommu.reserved.as_ref());
+        let bytes = config.memory.bytes();
+        let (start, low) = match config.machine {
+            MachineSpec::Q35(_) => (Q35_RAM_FIRST, layout::q35::ram(bytes)[0].1),
+            // What lies above 4 GiB is not for programs.
+            MachineSpec::Virt(_) => (VIRT_RAM_FIRST, (layout::virt::RAM_BASE + bytes).min(1 << 32)),
+        };
+        let reserved = config.iommus.iter().filter_map(IommuSpec::reserved);
         // As on bare metal, where the memory map leaves it out; it lies above the first address.
         let end = reserved.map(|reserved| reserved.first).fold(low, u64::min);
-        Range { start: RAM_FIRST, last: end - 1 }
+        Range { start, last: end - 1 }
     }
 
     fn command_line(&self) -> &str {
         self.options.command_line
     }
 
-    fn apic_id(&self) -> u8 {
-        vectors::APIC_ID
+    fn ecam(&self) -> u64 {
+        match self.machine.config().machine {
+            MachineSpec::Q35(_) => layout::q35::ECAM_BASE,
+            MachineSpec::Virt(_) => layout::virt::ECAM_BASE,
+        }
     }
 
     fn exit(&mut self, code: u32) {
         stop(Ending::Exited(code));
+    }
+}
+
+impl Pc for Hosted<'_> {
+    fn port_read8(&mut self, port: u16) -> u8 {
+        u8::from_le_bytes(self.port_read(port))
+    }
+
+    fn port_write8(&mut self, port: u16, value: u8) {
+        self.call().io_write(port, &value.to_le_bytes());
+    }
+
+    fn port_read32(&mut self, port: u16) -> u32 {
+        u32::from_le_bytes(self.port_read(port))
+    }
+
+    fn port_write32(&mut self, port: u16, value: u32) {
+        self.call().io_write(port, &value.to_le_bytes());
+    }
+
+    fn apic_id(&self) -> u8 {
+        vectors::APIC_ID
     }
 }

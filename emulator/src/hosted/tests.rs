@@ -83,6 +83,37 @@ fn a_panic_of_a_program_is_not_taken_for_an_end() {
 }
 
 #[test]
+fn on_virt_interrupts_are_those_that_the_controller_lets_through() {
+    let config = MachineConfig {
+        machine: "virt".parse().unwrap(),
+        memory: "16M".parse::<MemorySize>().unwrap(),
+        devices: vec!["edu".parse().unwrap()],
+        ..MachineConfig::default()
+    };
+    let mut machine = Machine::new(&config).unwrap();
+    machine.assign_resources().unwrap();
+    let options = Options { command_line: "", limit: Time(10_000_000) };
+    let finished = run(machine, options, &mut |_| (), |hw| {
+        // The pin of 00:01.0: SPI 4, INTID 36, which is not enabled yet.
+        hw.mmio_write32(0x40_1000_8004, 2);
+        hw.mmio_write32(0x1000_0060, 1);
+        hw.idle();
+        assert_eq!(hw.take_interrupt(), None);
+        // Group 1, then enabled.
+        hw.mmio_write32(0x0800_0084, 1 << 4);
+        hw.mmio_write32(0x0800_0104, 1 << 4);
+        assert_eq!(hw.take_interrupt(), Some(36));
+        // A level: it comes again until its cause is gone.
+        assert_eq!(hw.take_interrupt(), Some(36));
+        hw.mmio_write32(0x1000_0064, 1);
+        assert_eq!(hw.take_interrupt(), None);
+        assert_eq!(hw.ram(), Range { start: 0x4040_0000, last: 0x40ff_ffff });
+        0
+    });
+    assert_eq!(finished.ending, Ending::Exited(0));
+}
+
+#[test]
 fn a_level_comes_again_until_the_program_has_dealt_with_it() {
     let config = MachineConfig {
         memory: "16M".parse::<MemorySize>().unwrap(),

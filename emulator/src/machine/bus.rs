@@ -1,13 +1,10 @@
 //! Accesses of processors: which model an address or port belongs to.
 
 use devices::addr::Pa;
-use devices::ioapic;
-use devices::pic;
 use devices::trace::TraceEvent;
-use devices::vtd;
 
+use super::board::Board;
 use super::{Machine, Remapper, layout};
-use crate::legacy::{DebugExit, FwCfg};
 
 /// Bytes of the widest access that reaches a model.
 const WIDEST: usize = 8;
@@ -52,20 +49,18 @@ impl Machine {
         }
     }
 
-    /// Reads from I/O ports; `data` is 1, 2 or 4 bytes.
+    /// Reads from I/O ports, of which only a q35 has any; `data` is 1, 2 or 4 bytes.
     pub fn io_read(&mut self, port: u16, data: &mut [u8]) {
         let mut fx = self.effects();
-        match Port::of(port) {
-            Port::Serial(offset) => self.serial.read(offset, data, &mut fx),
-            Port::Rtc(offset) => self.rtc.read(offset, data, &mut fx),
-            Port::Pic => self.pic.read(port, data, &mut fx),
-            Port::FwCfg(offset) => self.fw_cfg.read(offset, data, &mut fx),
-            Port::Exit(offset) => self.debug_exit.read(offset, data, &mut fx),
-            Port::Other if self.pci.io_read(port, data, &mut fx) => {}
-            Port::Other => {
-                data.fill(0xff);
-                fx.trace(|| unclaimed("port", port.into(), data.len(), false));
+        let claimed = match &mut self.board {
+            Board::Q35(board) => {
+                board.port_read(port, data, &mut fx) || self.pci.io_read(port, data, &mut fx)
             }
+            Board::Virt(_) => false,
+        };
+        if !claimed {
+            data.fill(0xff);
+            fx.trace(|| unclaimed("port", port.into(), data.len(), false));
         }
         self.deliver(fx);
     }
@@ -73,31 +68,36 @@ impl Machine {
     /// Writes to I/O ports; `data` is 1, 2 or 4 bytes.
     pub fn io_write(&mut self, port: u16, data: &[u8]) {
         let mut fx = self.effects();
-        match Port::of(port) {
-            Port::Serial(offset) => self.serial.write(offset, data, &mut fx),
-            Port::Rtc(offset) => self.rtc.write(offset, data, &mut fx),
-            Port::Pic => self.pic.write(port, data, &mut fx),
-            Port::FwCfg(offset) => self.fw_cfg.write(offset, data, &mut fx),
-            Port::Exit(offset) => self.debug_exit.write(offset, data, &mut fx),
-            Port::Other if self.pci.io_write(port, data, &mut fx) => {}
-            Port::Other => fx.trace(|| unclaimed("port", port.into(), data.len(), true)),
+        let claimed = match &mut self.board {
+            Board::Q35(board) => {
+                board.port_write(port, data, &mut fx) || self.pci.io_write(port, data, &mut fx)
+            }
+            Board::Virt(_) => false,
+        };
+        if !claimed {
+            fx.trace(|| unclaimed("port", port.into(), data.len(), true));
         }
         self.deliver(fx);
     }
 
     fn device_read(&mut self, address: u64, data: &mut [u8]) {
         let mut fx = self.effects();
-        match Window::of(address, &mut self.units) {
-            Window::Unit(Remapper { unit, device, .. }, offset) => {
-                fx.set_device(*device);
-                unit.read(offset, data, &mut fx);
+        match self.window(address) {
+            Window::Unit(index, offset) => {
+                if let Some(Remapper { unit, device, .. }) = self.units.get_mut(index) {
+                    fx.set_device(*device);
+                    unit.read(offset, data, &mut fx);
+                }
             }
-            Window::IoApic(offset) => self.ioapic.read(offset, data, &mut fx),
             Window::Ecam(offset) => self.pci.ecam_read(offset, data),
-            _ if self.pci.mmio_read(address, data, &mut fx) => {}
-            _ => {
-                data.fill(0xff);
-                fx.trace(|| unclaimed("memory", address, data.len(), false));
+            Window::Other { pci } => {
+                let claimed = self.board.read(address, data, &mut fx)
+                    || self.platform.read(address, data, &mut fx)
+                    || pci && self.pci.mmio_read(address, data, &mut fx);
+                if !claimed {
+                    data.fill(0xff);
+                    fx.trace(|| unclaimed("memory", address, data.len(), false));
+                }
             }
         }
         self.deliver(fx);
@@ -105,21 +105,44 @@ impl Machine {
 
     fn device_write(&mut self, address: u64, data: &[u8]) {
         let mut fx = self.effects();
-        match Window::of(address, &mut self.units) {
-            Window::Unit(Remapper { unit, device, .. }, offset) => {
-                fx.set_device(*device);
-                unit.write(offset, data, &mut fx);
-                self.routes.touch();
-            }
-            Window::IoApic(offset) => {
-                self.ioapic.write(offset, data, &mut fx);
-                self.routes.touch();
+        match self.window(address) {
+            Window::Unit(index, offset) => {
+                if let Some(Remapper { unit, device, .. }) = self.units.get_mut(index) {
+                    fx.set_device(*device);
+                    unit.write(offset, data, &mut fx);
+                    self.board.unit_changed();
+                }
             }
             Window::Ecam(offset) => self.pci.ecam_write(offset, data, &mut fx),
-            _ if self.pci.mmio_write(address, data, &mut fx) => {}
-            _ => fx.trace(|| unclaimed("memory", address, data.len(), true)),
+            Window::Other { pci } => {
+                let claimed = self.board.write(address, data, &mut fx)
+                    || self.platform.write(address, data, &mut fx)
+                    || pci && self.pci.mmio_write(address, data, &mut fx);
+                if !claimed {
+                    fx.trace(|| unclaimed("memory", address, data.len(), true));
+                }
+            }
         }
         self.deliver(fx);
+    }
+
+    /// What is at an address outside RAM.
+    fn window(&self, address: u64) -> Window {
+        let offset = |first: u64, size: u64| address.checked_sub(first).filter(|offset| *offset < size);
+        let unit = |(index, remapper): (usize, &Remapper)| {
+            Some(Window::Unit(index, offset(remapper.base, remapper.size())?))
+        };
+        let (ecam, size, pci) = match self.board {
+            // Whatever the root complex does not take for itself goes to PCI.
+            Board::Q35(_) => (layout::q35::ECAM_BASE, layout::q35::ECAM_SIZE, true),
+            Board::Virt(_) => {
+                let windows = [layout::virt::PCI_WINDOW, layout::virt::PCI_HIGH_WINDOW];
+                let pci = windows.iter().any(|window| window.contains(&address));
+                (layout::virt::ECAM_BASE, layout::virt::ECAM_SIZE, pci)
+            }
+        };
+        let unit = self.units.iter().enumerate().find_map(unit);
+        unit.or_else(|| offset(ecam, size).map(Window::Ecam)).unwrap_or(Window::Other { pci })
     }
 
     /// Cuts the next piece off an access of `left` bytes at `at`.
@@ -143,58 +166,15 @@ enum Piece {
     Device(usize),
 }
 
-/// What is at fixed addresses outside RAM, with the offset in it.
-enum Window<'a> {
-    Unit(&'a mut Remapper, u64),
-    IoApic(u64),
+/// What is outside RAM, with the offset in it.
+enum Window {
+    /// The unit of this index.
+    Unit(usize, u64),
     Ecam(u64),
-    Other,
-}
-
-impl<'a> Window<'a> {
-    fn of(address: u64, units: &'a mut [Remapper]) -> Self {
-        let offset = |first: u64, size: u64| address.checked_sub(first).filter(|offset| *offset < size);
-        let unit = |remapper: &'a mut Remapper| Some((offset(remapper.base, vtd::REGISTERS_SIZE)?, remapper));
-        if let Some((offset, remapper)) = units.iter_mut().find_map(unit) {
-            Self::Unit(remapper, offset)
-        } else if let Some(offset) = offset(layout::IOAPIC_BASE, ioapic::REGISTERS_SIZE) {
-            Self::IoApic(offset)
-        } else if let Some(offset) = offset(layout::ECAM_BASE, layout::ECAM_SIZE) {
-            Self::Ecam(offset)
-        } else {
-            Self::Other
-        }
-    }
-}
-
-/// A device at fixed ports, with the offset in its range; what is not one of them may be PCI.
-enum Port {
-    Serial(u16),
-    Rtc(u16),
-    /// It has ports in several places and tells them apart itself.
-    Pic,
-    FwCfg(u16),
-    Exit(u16),
-    Other,
-}
-
-impl Port {
-    fn of(port: u16) -> Self {
-        let offset = |first: u16, ports: u16| port.checked_sub(first).filter(|offset| *offset < ports);
-        if let Some(offset) = offset(layout::SERIAL_PORT, 8) {
-            Self::Serial(offset)
-        } else if let Some(offset) = offset(layout::RTC_PORT, 2) {
-            Self::Rtc(offset)
-        } else if pic::PORTS.iter().any(|ports| ports.contains(&port)) {
-            Self::Pic
-        } else if let Some(offset) = offset(layout::FW_CFG_PORT, FwCfg::PORTS) {
-            Self::FwCfg(offset)
-        } else if let Some(offset) = offset(layout::EXIT_PORT, DebugExit::PORTS) {
-            Self::Exit(offset)
-        } else {
-            Self::Other
-        }
-    }
+    Other {
+        /// Whether PCI functions can be there.
+        pci: bool,
+    },
 }
 
 fn unclaimed(space: &'static str, address: u64, len: usize, write: bool) -> TraceEvent {

@@ -1,14 +1,12 @@
 //! Effects: what models want done elsewhere, done after they have returned.
 
-use devices::fabric::{Effect, Effects, Initiator, posted_write};
+use devices::fabric::{Effect, Effects};
 use devices::trace::TraceEvent;
 use serde::{Deserialize, Serialize};
 
-use super::lines::Input;
-use super::{Machine, Remapper};
-
-/// Data bit of a message: level triggered [SDM 11.11.2].
-const LEVEL: u32 = 1 << 15;
+use super::Machine;
+use super::board::Sender;
+use super::unit::{Remapper, Unit};
 
 /// An interrupt on its way to the processors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,11 +20,18 @@ pub enum Interrupt {
     },
     /// A level-triggered line changed. The machine's own interrupt controllers know already.
     Line {
-        /// Global system interrupt number.
+        /// Global system interrupt number; on virt the number of the shared peripheral interrupt.
         line: u32,
         /// The new level.
         asserted: bool,
     },
+    /// An edge on a line. The machine's own interrupt controllers know already.
+    Pulse {
+        /// The line.
+        line: u32,
+    },
+    /// An IOMMU sent an event to all processors, as the instruction SEV does: a wait by WFE ends.
+    Event,
 }
 
 impl Machine {
@@ -43,8 +48,9 @@ impl Machine {
 
     /// Delivers what a model left in `fx`, and what that delivery makes of it in turn.
     ///
-    /// This ends: a line has messages and faults for effects, a fault has messages and events, and
-    /// those have none. No delivery performs a DMA that could fault again.
+    /// This ends: a line has messages and faults for effects, a fault has messages, edges and events,
+    /// a message has events, and those have none. Only a transaction that is retried can fault again,
+    /// and what comes of that retries nothing: it takes a command of software.
     pub(super) fn deliver(&mut self, mut fx: Effects) {
         loop {
             self.emit(&mut fx);
@@ -61,40 +67,53 @@ impl Machine {
     fn deliver_one(&mut self, effect: Effect, fx: &mut Effects) {
         match effect {
             Effect::Interrupt { initiator, address, data } => {
-                if matches!(initiator, Initiator::IoApic { .. }) && data & LEVEL != 0 {
-                    self.routes.touch();
-                }
-                self.message(None, address, data, fx);
+                self.message(Sender::Master(initiator), address, data, fx);
             }
             Effect::PostedWrite { unit, address, data } => {
-                if posted_write(&self.phys, address, data) {
-                    self.message(Some(unit.name()), address, data, fx);
+                if self.board.posted_write(&self.phys, address, data) {
+                    self.message(Sender::Unit(unit), address, data, fx);
                 }
             }
             Effect::Fault { unit, fault } => {
-                if let Some(Remapper { unit, device, .. }) = self.units.get_mut(unit.index()) {
+                if let Some(Remapper { unit: Unit::Vtd(unit), device, .. }) = self.units.get_mut(unit.index())
+                {
                     fx.set_device(*device);
                     unit.fault(fault, fx);
+                }
+            }
+            Effect::Event { unit, report } => {
+                if let Some(Remapper { unit: Unit::Smmuv3(unit), device, .. }) =
+                    self.units.get_mut(unit.index())
+                {
+                    fx.set_device(*device);
+                    unit.report(report, fx);
                 }
             }
             Effect::Stale { unit, stale } => fx.trace(|| TraceEvent::Stale { unit: unit.name(), stale }),
             Effect::Line { line, asserted } => {
                 fx.trace(|| TraceEvent::Line { line, asserted });
                 self.interrupts.push(Interrupt::Line { line, asserted });
-                for (input, asserted) in self.lines.set(line, asserted) {
-                    match input {
-                        Input::Pic(irq) => self.pic.set_line(irq, asserted),
-                        Input::IoApic(pin) => self.ioapic.set_line(pin, asserted, fx),
-                    }
-                }
+                self.board.set_line(line, asserted, fx);
             }
+            Effect::Pulse { line } => {
+                fx.trace(|| TraceEvent::Line { line, asserted: true });
+                fx.trace(|| TraceEvent::Line { line, asserted: false });
+                self.interrupts.push(Interrupt::Pulse { line });
+                self.board.pulse_line(line, fx);
+            }
+            Effect::SendEvent { .. } => self.interrupts.push(Interrupt::Event),
+            Effect::Resume { tag, how } => self.platform.resume(tag, how, fx),
             Effect::Schedule { device, time, event } => self.events.push(time, device, event),
         }
     }
 
-    fn message(&mut self, unit: Option<&'static str>, address: u64, data: u32, fx: &mut Effects) {
+    fn message(&mut self, sender: Sender, address: u64, data: u32, fx: &mut Effects) {
+        let unit = match sender {
+            Sender::Unit(unit) => Some(unit.name()),
+            Sender::Master(_) => None,
+        };
         fx.trace(|| TraceEvent::Interrupt { unit, address, data });
-        self.interrupts.push(Interrupt::Message { address, data });
+        self.interrupts.extend(self.board.message(sender, address, data, fx));
     }
 
     fn emit(&mut self, fx: &mut Effects) {

@@ -4,56 +4,48 @@
 //! ports, lets time pass with [`Machine::advance`] and takes the interrupts. What no model claims
 //! reads as all ones and swallows writes, as on a PC.
 //!
-//! Interrupt lines end at the I/O APIC and the 8259 pair, and leave the machine as messages. A driver
-//! sees the lines as well, for those who test devices without a processor.
+//! Memory, time, remapping units and PCI are shared by all boards. What a board has besides
+//! (interrupt controllers, console, clock) is its own: `q35` is a PC, `virt` is for AArch64. Interrupt
+//! lines end at the board's interrupt controllers. A driver sees the lines as well, for those who test
+//! devices without a processor.
 //!
 //! What is absent: processors and their local APICs, threads, host time.
 
 mod assembly;
+mod board;
 mod bus;
 mod deliver;
-mod description;
 pub mod layout;
-mod lines;
+mod platform;
 mod probe;
+mod q35;
 mod resources;
-mod routes;
 mod state;
 #[cfg(test)]
 mod tests;
 mod time;
+mod unit;
+mod virt;
 
 use devices::addr::Pa;
-use devices::events::{DeviceId, EventQueue, Time};
-use devices::ioapic::IoApic;
+use devices::events::{EventQueue, Time};
 use devices::mem::{MemError, PhysMem};
 use devices::pci::Host;
-use devices::pic::Pic;
-use devices::vtd;
 use vm_memory::{GuestAddress, GuestMemoryMmap};
 
-use crate::config::{ConfigError, MachineConfig, UnitLayout, place};
-use crate::legacy::{DebugExit, FwCfg, Rtc, Serial};
+use crate::config::{ConfigError, MachineConfig, MachineSpec, UnitLayout, place};
 use crate::trace::Sink;
+use board::Board;
 pub use deliver::Interrupt;
-use lines::Lines;
+use platform::Platform;
 pub use probe::{Explained, ProbeError};
-use routes::Routes;
+use q35::Q35;
 pub use state::{MachineState, RestoreError};
+use unit::Remapper;
+use virt::Virt;
 
 /// The first remapping unit's number in the event queue; the others follow.
 const FIRST_UNIT: u32 = 1;
-/// Processors that a machine is driven by, at most.
-const PROCESSORS: u16 = 1;
-
-/// A remapping unit in its place.
-struct Remapper {
-    /// First register.
-    base: u64,
-    /// Its number in the event queue.
-    device: DeviceId,
-    unit: vtd::Unit,
-}
 
 /// A machine at rest between two calls of its driver.
 pub struct Machine {
@@ -67,14 +59,8 @@ pub struct Machine {
     /// Which unit serves whom.
     served: UnitLayout,
     pci: Host,
-    ioapic: IoApic,
-    pic: Pic,
-    lines: Lines,
-    routes: Routes,
-    serial: Serial,
-    rtc: Rtc,
-    fw_cfg: FwCfg,
-    debug_exit: DebugExit,
+    platform: Platform,
+    board: Board,
     sink: Option<Box<dyn Sink>>,
 }
 
@@ -85,15 +71,26 @@ impl Machine {
     /// Where the description contradicts itself or the host lacks the memory.
     pub fn new(config: &MachineConfig) -> Result<Self, ConfigError> {
         config.check()?;
-        let ranges = layout::ram(config.memory.bytes());
+        let bytes = config.memory.bytes();
+        let ranges = match config.machine {
+            MachineSpec::Q35(_) => layout::q35::ram(bytes),
+            MachineSpec::Virt(_) => layout::virt::ram(bytes),
+        };
         let memory = allocate(&ranges)?;
         let phys = PhysMem::from_guest_memory(&memory)?;
         let placed = place(&config.devices)?;
-        config.machine.check_ioapic(&placed)?;
-        let served = UnitLayout::new(&config.iommus, &placed)?;
+        config.machine.check_places(&placed)?;
+        let served = UnitLayout::new(&config.iommus, &placed, &config.devices)?;
         let units = assembly::units(config, &served, &phys)?;
-        let pci = assembly::build(&placed, &phys, &served, &units)?;
-        let ioapic = IoApic::new(config.machine.ioapic(), assembly::translator(&units, served.ioapic()));
+        let pci = assembly::build(config, &placed, &phys, &served, &units)?;
+        let platform = assembly::platform(config, &phys, &served, &units);
+        let board = match config.machine {
+            MachineSpec::Q35(spec) => {
+                let translate = assembly::translator(&config.machine, &units, served.ioapic());
+                Board::Q35(Box::new(Q35::new(spec, &ranges, translate)))
+            }
+            MachineSpec::Virt(spec) => Board::Virt(Box::new(Virt::new(spec, phys.clone()))),
+        };
         Ok(Self {
             config: config.clone(),
             now: Time::default(),
@@ -102,14 +99,8 @@ impl Machine {
             units,
             served,
             pci,
-            ioapic,
-            pic: Pic::new(),
-            lines: Lines::default(),
-            routes: Routes::default(),
-            serial: Serial::new(layout::SERIAL_LINE),
-            rtc: Rtc::new(ranges[0].1, ranges.get(1).map_or(0, |(_, bytes)| *bytes)),
-            fw_cfg: FwCfg::new(PROCESSORS, PROCESSORS, config.memory.bytes()),
-            debug_exit: DebugExit::default(),
+            platform,
+            board,
             memory,
             phys,
             sink: None,
@@ -133,18 +124,18 @@ impl Machine {
 
     /// What the program in the machine wrote to the exit port, once it did: it wants to end.
     pub fn exit_request(&self) -> Option<u32> {
-        self.debug_exit.exit_request()
+        self.board.exit_request()
     }
 
     /// Removes and returns what the guest sent to its serial console.
     pub fn take_console(&mut self) -> Vec<u8> {
-        self.serial.take_output()
+        self.board.take_console()
     }
 
     /// Types `bytes` on the serial console; returns how many it took, the others come too early.
     pub fn type_console(&mut self, bytes: &[u8]) -> usize {
         let mut fx = self.effects();
-        let taken = self.serial.push_input(bytes, &mut fx);
+        let taken = self.board.type_console(bytes, &mut fx);
         self.deliver(fx);
         taken
     }

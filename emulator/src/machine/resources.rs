@@ -1,19 +1,20 @@
 //! What firmware does before it hands over: bus numbers, bridge windows, base addresses.
 //!
-//! A guest that is entered directly finds PCI as after a PC's firmware: every memory BAR has an
+//! A guest that is entered directly finds PCI as after firmware: every memory BAR has an
 //! address and is decoded there, every root port a bus number and a window, and passes requests both
-//! ways. The Interrupt Line registers say where the pins lead. Mastering the bus is left to drivers.
+//! ways. On a PC the Interrupt Line registers say where the pins lead. Mastering the bus is left to drivers.
 //! I/O BARs stay unassigned: no model has one. A script client is its own firmware, so it gets the
 //! machine without all this.
 
 use std::cmp::Reverse;
+use std::ops::RangeInclusive;
 
 use devices::addr::SourceId;
 use devices::pci::{BarKind, Bus, FunctionKind, Host};
 use vm_allocator::{AddressAllocator, AllocPolicy};
 
-use super::lines::{PCI_ISA_LINES, isa};
-use super::{Machine, layout};
+use super::board::Board;
+use super::{Machine, layout, q35};
 use crate::config::ConfigError;
 
 const MIB: u64 = 1 << 20;
@@ -23,8 +24,6 @@ const MEMORY_AND_MASTER: u16 = 0b110;
 const MEMORY: u16 = 0b010;
 /// Interrupt Line [PCIe 7.5.1.1.12].
 const INTERRUPT_LINE: u64 = 0x3c;
-/// Edge/level control register of the second 8259: bit n for ISA line 8 + n.
-const ELCR2: u16 = 0x4d1;
 /// Primary, secondary and subordinate bus number [PCIe 7.5.1.3].
 const BUS_NUMBERS: u64 = 0x18;
 /// Memory Base in 15:0 and Memory Limit in 31:16; bits 15:4 of each are address bits 31:20
@@ -64,7 +63,11 @@ impl Machine {
     /// # Errors
     /// [`ConfigError::NoRoom`] where the devices need more addresses than there are.
     pub fn assign_resources(&mut self) -> Result<(), ConfigError> {
-        let writes = plan(groups(&self.pci))?;
+        let window = match self.board {
+            Board::Q35(_) => layout::q35::PCI_HOLE_FIRST..=layout::q35::PCI_HOLE_LAST,
+            Board::Virt(_) => layout::virt::PCI_WINDOW,
+        };
+        let writes = plan(groups(&self.pci), &window)?;
         let mut fx = self.effects();
         let mut apply = |pci: &mut Host, writes: Vec<Write>| {
             for Write { source, offset, data } in writes {
@@ -73,24 +76,32 @@ impl Machine {
         };
         apply(&mut self.pci, writes);
         // Functions behind root ports are known by their numbers only now.
-        let writes = enable(&self.pci);
+        let writes = enable(
+            &self.pci,
+            match self.board {
+                Board::Q35(_) => |line| Some(q35::isa(line)),
+                // The register is for PCs: here the tables say where the pins lead.
+                Board::Virt(_) => |_| None,
+            },
+        );
         apply(&mut self.pci, writes);
-        let level = PCI_ISA_LINES.iter().fold(0, |level, line| level | 1 << (line - 8));
-        self.pic.write(ELCR2, &[level], &mut fx);
+        if let Board::Q35(board) = &mut self.board {
+            board.assign_lines(&mut fx);
+        }
         self.deliver(fx);
         Ok(())
     }
 }
 
-/// Has every endpoint with memory BARs decode them, and every pin's line named.
-fn enable(pci: &Host) -> Vec<Write> {
+/// Has every endpoint with memory BARs decode them, and every pin's line named, by the name that it has.
+fn enable(pci: &Host, name: fn(u32) -> Option<u32>) -> Vec<Write> {
     let endpoints = pci.functions().filter(|function| matches!(function.kind, FunctionKind::Endpoint { .. }));
     let writes = endpoints.filter_map(|function| {
         let source = function.source?;
         let decodes = function.bars.iter().any(|bar| bar.kind().is_memory());
         let command = decodes.then(|| (COMMAND, MEMORY.to_le_bytes().to_vec()));
         // An ISA line, at most 15.
-        let line = function.gsi.map(|gsi| (INTERRUPT_LINE, vec![isa(gsi) as u8]));
+        let line = function.line.and_then(name).map(|line| (INTERRUPT_LINE, vec![line as u8]));
         let write = move |(offset, data)| Write { source, offset, data };
         Some(command.into_iter().chain(line).map(write))
     });
@@ -132,10 +143,10 @@ fn bars(pci: &Host, bus: Bus<'_>, number: u8) -> Vec<Bar> {
     bars
 }
 
-fn plan(mut groups: Vec<Group>) -> Result<Vec<Write>, ConfigError> {
-    let (first, last) = (layout::PCI_HOLE_FIRST, layout::PCI_HOLE_LAST);
+fn plan(mut groups: Vec<Group>, window: &RangeInclusive<u64>) -> Result<Vec<Write>, ConfigError> {
+    let (first, last) = (*window.start(), *window.end());
     let no_room = |what: &str, bytes| ConfigError::NoRoom { what: what.to_owned(), bytes, last };
-    let mut hole = AddressAllocator::new(first, last - first + 1)
+    let mut window = AddressAllocator::new(first, last - first + 1)
         .map_err(|_| no_room("PCI devices", last - first + 1))?;
     groups.sort_by_key(|group| Reverse(group.alignment()));
     let mut writes = Vec::new();
@@ -145,7 +156,7 @@ fn plan(mut groups: Vec<Group>) -> Result<Vec<Write>, ConfigError> {
             group.write(&mut writes, None);
             continue;
         }
-        let range = hole
+        let range = window
             .allocate(bytes, group.alignment(), AllocPolicy::FirstMatch)
             .map_err(|_| no_room(&group.what, bytes))?;
         group.write(&mut writes, Some((range.start(), range.end())));
@@ -169,7 +180,7 @@ impl Group {
     fn write(&self, writes: &mut Vec<Write>, range: Option<(u64, u64)>) {
         if let Some((source, bus)) = self.port {
             let window = range.map_or(NO_WINDOW, |(first, last)| {
-                // Addresses in the hole have 32 bits.
+                // Addresses in the window have 32 bits.
                 (last & 0xfff0_0000 | first >> 16 & 0xfff0) as u32
             });
             writes.push(Write { source, offset: BUS_NUMBERS, data: vec![0, bus, bus] });

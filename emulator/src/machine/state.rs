@@ -5,14 +5,12 @@ use base64::engine::general_purpose::STANDARD;
 use devices::addr::{PAGE_SIZE, Pa};
 use devices::events::{self, Time};
 use devices::mem::ForeignPage;
-use devices::{ioapic, pci, pic, vtd};
+use devices::{pci, platform};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::lines::Lines;
-use super::{Interrupt, Machine};
+use super::{Interrupt, Machine, board, unit};
 use crate::config::MachineConfig;
-use crate::legacy::{self, DebugExit};
 
 /// A saved [`Machine`]: everything but its trace sink.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,15 +19,11 @@ pub struct MachineState {
     now: Time,
     events: events::State,
     interrupts: Vec<Interrupt>,
-    units: Vec<vtd::State>,
+    units: Vec<unit::State>,
     pci: pci::State,
-    ioapic: ioapic::State,
-    pic: pic::State,
-    lines: Lines,
-    serial: legacy::SerialState,
-    rtc: legacy::RtcState,
-    fw_cfg: legacy::FwCfgState,
-    debug_exit: DebugExit,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    platform: Vec<platform::State>,
+    board: board::State,
     ram: Vec<Page>,
 }
 
@@ -64,6 +58,9 @@ pub enum RestoreError {
     /// A PCI function is not as it was saved.
     #[error(transparent)]
     Pci(#[from] pci::StateError),
+    /// A platform device is not as it was saved.
+    #[error(transparent)]
+    Platform(#[from] platform::StateError),
     /// A page does not fit the memory.
     #[error(transparent)]
     ForeignPage(#[from] ForeignPage),
@@ -82,14 +79,8 @@ impl Machine {
             units,
             served: _,
             pci,
-            ioapic,
-            pic,
-            lines,
-            routes: _,
-            serial,
-            rtc,
-            fw_cfg,
-            debug_exit,
+            platform,
+            board,
             sink: _,
         } = self;
         let page = |(address, bytes): (Pa, Vec<u8>)| Page { address, bytes: STANDARD.encode(bytes) };
@@ -100,13 +91,8 @@ impl Machine {
             interrupts: interrupts.clone(),
             units: units.iter().map(|remapper| remapper.unit.save()).collect(),
             pci: pci.save(),
-            ioapic: ioapic.save(),
-            pic: pic.save(),
-            lines: *lines,
-            serial: serial.save(),
-            rtc: rtc.save(),
-            fw_cfg: fw_cfg.save(),
-            debug_exit: debug_exit.save(),
+            platform: platform.save(),
+            board: board.save(),
             ram: phys.nonzero_pages(PAGE_SIZE as usize).into_iter().map(page).collect(),
         }
     }
@@ -136,22 +122,8 @@ impl Machine {
     /// As [`Self::restore`].
     pub fn restore_devices(&mut self, state: MachineState) -> Result<(), RestoreError> {
         self.check_origin(&state)?;
-        let MachineState {
-            config: _,
-            now,
-            events,
-            interrupts,
-            units,
-            pci,
-            ioapic,
-            pic,
-            lines,
-            serial,
-            rtc,
-            fw_cfg,
-            debug_exit,
-            ram: _,
-        } = state;
+        let MachineState { config: _, now, events, interrupts, units, pci, platform, board, ram: _ } = state;
+        self.platform.check(&platform)?;
         // The host may refuse a damaged state half way, so what it was is kept.
         let before = self.pci.save();
         if let Err(error) = self.pci.restore(pci) {
@@ -159,26 +131,23 @@ impl Machine {
             debug_assert!(undone.is_ok(), "a state fits the host that saved it");
             return Err(error.into());
         }
+        self.platform.restore(platform)?;
         self.now = now;
         self.events.restore(events);
         self.interrupts = interrupts;
         for (remapper, state) in self.units.iter_mut().zip(units) {
             remapper.unit.restore(state);
         }
-        self.ioapic.restore(ioapic);
-        self.pic.restore(pic);
-        self.lines = lines;
-        // What a driver was told is the driver's to know; it asks again.
-        self.routes.touch();
-        self.serial.restore(serial);
-        self.rtc.restore(rtc);
-        self.fw_cfg.restore(fw_cfg);
-        self.debug_exit.restore(debug_exit);
+        self.board.restore(board);
         Ok(())
     }
 
     fn check_origin(&self, state: &MachineState) -> Result<(), RestoreError> {
-        let same = state.config == self.config && state.units.len() == self.units.len();
+        let same = state.config == self.config
+            && state.units.len() == self.units.len()
+            && self.units.iter().zip(&state.units).all(|(remapper, state)| remapper.unit.fits(state))
+            && self.platform.fits(&state.platform)
+            && self.board.fits(&state.board);
         if same { Ok(()) } else { Err(RestoreError::OtherMachine) }
     }
 

@@ -1,6 +1,7 @@
 mod interrupts;
 mod probe;
 mod units;
+mod virt;
 
 use std::sync::Arc;
 

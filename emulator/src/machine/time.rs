@@ -58,8 +58,10 @@ impl Machine {
         match self.units.iter_mut().find(|remapper| remapper.device == device) {
             Some(Remapper { unit, .. }) => {
                 unit.event(event, &mut fx);
-                self.routes.touch();
+                self.board.unit_changed();
             }
+            None if self.board.event(device, event, &mut fx) => {}
+            None if self.platform.event(device, event, &mut fx) => {}
             None => self.pci.event(device, event, &mut fx),
         }
         self.deliver(fx);

@@ -8,6 +8,7 @@ use devices::events::Time;
 
 use super::arguments::{Arguments, number};
 use super::{Controller, Session};
+use crate::config::MachineSpec;
 use crate::machine::Machine;
 
 /// An answer, without its newline.
@@ -123,9 +124,9 @@ fn dispatch(
             let now = machine.advance(until);
             Ok(if now == until { Reply::Clock(now) } else { Reply::OtherClock(now) })
         }
-        "irq_intercept_in" => intercept_in(args, session),
+        "irq_intercept_in" => intercept_in(args, machine, session),
         "irq_intercept_out" => {
-            controller(args.word("QOM-PATH")?)?;
+            controller(args.word("QOM-PATH")?, machine)?;
             Err(Reply::Fail("No intercepts installed".to_owned()))
         }
         "endianness" => Ok(Reply::Little),
@@ -177,8 +178,8 @@ fn clock_step(mut args: Arguments<'_>, machine: &mut Machine) -> Result<Reply, R
     if now > before { Ok(Reply::Clock(now)) } else { Err(Reply::Fail("could not advance time".to_owned())) }
 }
 
-fn intercept_in(mut args: Arguments<'_>, session: &mut Session) -> Result<Reply, Reply> {
-    let wanted = controller(args.word("QOM-PATH")?)?;
+fn intercept_in(mut args: Arguments<'_>, machine: &Machine, session: &mut Session) -> Result<Reply, Reply> {
+    let wanted = controller(args.word("QOM-PATH")?, machine)?;
     if session.intercept.is_some_and(|intercepted| intercepted != wanted) {
         return Err(Reply::Fail("IRQ intercept already enabled".to_owned()));
     }
@@ -186,10 +187,11 @@ fn intercept_in(mut args: Arguments<'_>, session: &mut Session) -> Result<Reply,
     Ok(Reply::Ok)
 }
 
-fn controller(name: &str) -> Result<Controller, Reply> {
-    match name {
-        "ioapic" => Ok(Controller::Ioapic),
-        "lapic" => Ok(Controller::Lapic),
+fn controller(name: &str, machine: &Machine) -> Result<Controller, Reply> {
+    match (name, machine.config().machine) {
+        ("ioapic", MachineSpec::Q35(_)) => Ok(Controller::Ioapic),
+        ("lapic", MachineSpec::Q35(_)) => Ok(Controller::Lapic),
+        ("gic", MachineSpec::Virt(_)) => Ok(Controller::Gic),
         _ => Err(Reply::Fail("Unknown device".to_owned())),
     }
 }

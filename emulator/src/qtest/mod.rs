@@ -9,6 +9,10 @@
 //! - `irq_intercept_in ioapic`: level-triggered lines; N is the global system interrupt.
 //! - `irq_intercept_in lapic`: message interrupts, those of the I/O APIC included. N is the vector, data bits 7:0, raised and lowered
 //!   at once because a message has no level. QEMU has no counterpart.
+//! - `irq_intercept_in gic`, on the board virt in place of both: shared peripheral interrupts, N being
+//!   their number without the first 32 INTIDs, and the LPIs that are pending and enabled at a
+//!   redistributor, N being the INTID, 8192 or more. Edges and LPIs are raised and lowered at once, and
+//!   an LPI that was reported is pending no longer.
 //!
 //! Deviations: where QEMU's server would stop on a bad argument, this one answers `FAIL` and goes
 //! on. Lines are at most [`MAX_LINE`] bytes and data at most [`MAX_DATA`] bytes.
@@ -20,6 +24,8 @@ mod refusals;
 mod tests;
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+
+use devices::gic::its::Lpi;
 
 use crate::machine::{Interrupt, Machine};
 use command::Reply;
@@ -59,6 +65,11 @@ pub fn serve(machine: &mut Machine, input: impl Read, mut output: impl Write) ->
         for interrupt in machine.take_interrupts() {
             session.report(interrupt, &mut output)?;
         }
+        if session.intercept == Some(Controller::Gic) {
+            for Lpi { intid, .. } in machine.take_lpis() {
+                writeln!(output, "IRQ raise {intid}\nIRQ lower {intid}")?;
+            }
+        }
         if reply.is_refusal() {
             refusals.add(number, &line, &reply.to_string());
         }
@@ -68,12 +79,15 @@ pub fn serve(machine: &mut Machine, input: impl Read, mut output: impl Write) ->
     Ok(refusals)
 }
 
+/// Lines that a board can have: the interrupts that a GIC can share among processors are fewer.
+const LINES: usize = 1024;
+
 /// Which interrupts the client wants to hear of, and what it heard.
 #[derive(Debug)]
 struct Session {
     intercept: Option<Controller>,
     /// Levels of the lines as last reported.
-    levels: [bool; 256],
+    levels: [bool; LINES],
 }
 
 /// An interrupt controller whose inputs can be intercepted.
@@ -81,18 +95,19 @@ struct Session {
 enum Controller {
     Ioapic,
     Lapic,
+    Gic,
 }
 
 impl Default for Session {
     fn default() -> Self {
-        Self { intercept: None, levels: [false; 256] }
+        Self { intercept: None, levels: [false; LINES] }
     }
 }
 
 impl Session {
     fn report(&mut self, interrupt: Interrupt, output: &mut impl Write) -> io::Result<()> {
         match (self.intercept, interrupt) {
-            (Some(Controller::Ioapic), Interrupt::Line { line, asserted }) => {
+            (Some(Controller::Ioapic | Controller::Gic), Interrupt::Line { line, asserted }) => {
                 let Some(level) = usize::try_from(line).ok().and_then(|line| self.levels.get_mut(line))
                 else {
                     return Ok(());
@@ -105,6 +120,9 @@ impl Session {
             (Some(Controller::Lapic), Interrupt::Message { data, .. }) => {
                 let vector = data & 0xff;
                 writeln!(output, "IRQ raise {vector}\nIRQ lower {vector}")
+            }
+            (Some(Controller::Ioapic | Controller::Gic), Interrupt::Pulse { line }) => {
+                writeln!(output, "IRQ raise {line}\nIRQ lower {line}")
             }
             _ => Ok(()),
         }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use devices::addr::SourceId;
 use devices::events::Time;
+use devices::smmuv3::names::{EventName, UNWANTED};
 use devices::vtd::Reason;
 use devices::vtd::names::SUPPRESSED;
 
-use super::{Expectation, MAX_FAULTS};
+use super::{Expectation, MAX_FAULTS, Master};
 
 /// Kinds of faults that a sentence lists.
 const MAX_KINDS: usize = 5;
@@ -29,14 +29,16 @@ pub struct SeenFault {
     pub time: Time,
     /// Which model found it.
     pub unit: &'static str,
-    /// The requester.
-    pub source: SourceId,
-    /// The reason code.
+    /// The master.
+    pub master: Master,
+    /// The reason code; of an SMMU, the type of the event.
     pub reason: u8,
     /// The reason in words.
     pub what: &'static str,
     /// The address that faulted; of an interrupt request, its index in bits 63:48.
     pub address: u64,
+    /// The event record; VT-d has none in memory.
+    pub record: Option<[u64; 4]>,
     /// What became of it.
     pub fate: &'static str,
     /// Whether an expectation names it.
@@ -46,20 +48,25 @@ pub struct SeenFault {
 impl SeenFault {
     /// Whether software is not told of it.
     pub fn suppressed(&self) -> bool {
-        self.fate == SUPPRESSED
+        self.fate == SUPPRESSED || self.fate == UNWANTED
     }
 
     /// The names that its reason has, as far as it has any.
     pub(super) fn names(&self) -> (Option<&'static str>, Option<&'static str>) {
-        let reason = Reason::from_code(self.reason);
-        (reason.map(Reason::name), reason.and_then(Reason::condition))
+        match self.master {
+            Master::Function(_) => {
+                let reason = Reason::from_code(self.reason);
+                (reason.map(Reason::name), reason.and_then(Reason::condition))
+            }
+            Master::Stream(_) => (EventName::of_code(self.reason).map(|event| event.name), None),
+        }
     }
 }
 
 impl fmt::Display for SeenFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { time, source, reason, what, address, fate, .. } = self;
-        write!(f, "{reason:#04x} ({what}) by {source} at {address:#x}, {fate}, at time {time}")
+        let Self { time, master, reason, what, address, fate, .. } = self;
+        write!(f, "{reason:#04x} ({what}) by {master} at {address:#x}, {fate}, at time {time}")
     }
 }
 
@@ -119,7 +126,7 @@ impl Faults {
             self.suppressed += 1;
         } else {
             for (expectation, met) in self.rules.expect.iter().zip(&mut self.met) {
-                if expectation.matches(fault.source, fault.reason) {
+                if expectation.matches(fault.master, fault.reason, fault.address) {
                     *met += 1;
                     fault.expected = true;
                 }
@@ -136,7 +143,7 @@ impl Faults {
 
     /// Why an expectation that was met `met` times is broken, if it is.
     pub fn missing(&self, expectation: &Expectation, met: u64) -> Option<String> {
-        let (code, what) = (expectation.reason().code(), expectation.reason().describe());
+        let (code, what) = (expectation.code(), expectation.describe());
         let seen = self.kinds(code);
         (met == 0).then(|| format!("expected {expectation} ({code:#04x}, {what}) was not seen; {seen}"))
     }
@@ -144,14 +151,17 @@ impl Faults {
     /// Why the ban of other faults is broken, if it is.
     pub fn denied(&self) -> Option<String> {
         let fault = self.first_unexpected.as_ref().filter(|_| self.rules.deny_others)?;
-        let SeenFault { reason, source, .. } = fault;
+        let SeenFault { reason, master, .. } = fault;
+        let rule = match (master, fault.names()) {
+            (Master::Function(source), _) => format!("fault:{reason:#04x}@{source}"),
+            (Master::Stream(stream), (Some(name), _)) => format!("event={name},stream={:#x}", stream.0),
+            (Master::Stream(stream), _) => format!("event={reason:#04x},stream={:#x}", stream.0),
+        };
         let more = match self.unexpected {
             1 => String::new(),
             all => format!(" (the first of {all})"),
         };
-        Some(format!(
-            "unexpected fault {fault}{more}; if it is right, allow it with --expect fault:{reason:#04x}@{source}"
-        ))
+        Some(format!("unexpected fault {fault}{more}; if it is right, allow it with --expect {rule}"))
     }
 
     /// Every broken rule, as a sentence.
@@ -166,16 +176,20 @@ impl Faults {
     fn kinds(&self, wanted: u8) -> String {
         let mut kinds = BTreeMap::<_, u32>::new();
         for fault in &self.list {
-            let SeenFault { reason, source, .. } = *fault;
-            *kinds.entry((reason != wanted, reason, source, fault.suppressed())).or_default() += 1;
+            let SeenFault { reason, master, .. } = *fault;
+            *kinds.entry((reason != wanted, reason, master, fault.suppressed())).or_default() += 1;
         }
         if kinds.is_empty() {
             return "no fault was".to_owned();
         }
-        let kind = |((_, reason, source, suppressed), count): (&(bool, u8, SourceId, bool), &u32)| {
-            let fate = if *suppressed { " suppressed by FPD" } else { "" };
+        let kind = |((_, reason, master, suppressed), count): (&(bool, u8, Master, bool), &u32)| {
+            let fate = match (suppressed, master) {
+                (false, _) => "",
+                (true, Master::Function(_)) => " suppressed by FPD",
+                (true, Master::Stream(_)) => " not to be recorded",
+            };
             let times = if *count == 1 { String::new() } else { format!(" ({count} times)") };
-            format!("{reason:#04x}@{source}{fate}{times}")
+            format!("{reason:#04x}@{master}{fate}{times}")
         };
         let mut words: Vec<String> = kinds.iter().take(MAX_KINDS).map(kind).collect();
         if kinds.len() > MAX_KINDS {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Check, CheckOutcome, Expectation, SeenFault, Summary};
+use super::{Check, CheckOutcome, Expectation, Master, SeenFault, Summary};
 
 /// The version of the format: it counts up when a member changes its meaning or goes away.
 const FORMAT: u32 = 1;
@@ -54,26 +54,40 @@ fn check(Check { number, name, outcome }: &Check) -> Value {
 }
 
 fn expectation((expectation, met): (&Expectation, u64)) -> Value {
+    let (source, stream) = master(expectation.master());
     json!({
         "expect": expectation.to_string(),
-        "reason": format!("{:#04x}", expectation.reason().code()),
-        "source": expectation.source().map(|source| source.to_string()),
+        "reason": format!("{:#04x}", expectation.code()),
+        "source": source,
+        "stream": stream,
         "seen": met,
     })
 }
 
+/// A requester id, and a StreamID, of which one is there at most.
+fn master(master: Option<Master>) -> (Option<String>, Option<String>) {
+    match master {
+        Some(Master::Function(source)) => (Some(source.to_string()), None),
+        Some(Master::Stream(stream)) => (None, Some(format!("{:#x}", stream.0))),
+        None => (None, None),
+    }
+}
+
 fn fault(fault: &SeenFault) -> Value {
     let (name, condition) = fault.names();
-    let SeenFault { time, unit, source, reason, what, address, fate, expected } = fault;
+    let SeenFault { time, unit, master: by, reason, what, address, record, fate, expected } = fault;
+    let (source, stream) = master(Some(*by));
     json!({
         "time": time,
         "unit": unit,
-        "source": source.to_string(),
+        "source": source,
+        "stream": stream,
         "reason": format!("{reason:#04x}"),
         "name": name,
         "condition": condition,
         "what": what,
         "address": format!("{address:#018x}"),
+        "record": record.map(|words| words.map(|word| format!("{word:#018x}"))),
         "fate": fate,
         "expected": expected,
     })

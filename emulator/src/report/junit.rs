@@ -7,6 +7,7 @@
 use std::fmt::{self, Write};
 
 use super::{CheckOutcome, Summary};
+use crate::config::IommuSpec;
 use crate::exit::Exit;
 
 /// Faults that a property each tells of; the JSON report has more.
@@ -111,7 +112,7 @@ fn cases(summary: &Summary<'_>) -> Vec<Case> {
         let verdict = faults.denied().into();
         cases.push(Case { class: "faults", name: "--deny-faults".to_owned(), verdict });
     }
-    if machine.iommus.iter().any(|iommu| iommu.unit.sanitize) {
+    if machine.iommus.iter().any(IommuSpec::sanitizes) {
         let first = seen.stale.first().map(|(_, stale)| stale.to_string());
         cases.push(Case { class: "sanitizer", name: "--sanitize".to_owned(), verdict: first.into() });
     }

@@ -6,7 +6,8 @@
 //!
 //! A fault counts when the hardware reports it, whether or not a fault record was free. One that
 //! FPD = 1 suppresses is not reported to software, so it neither meets an expectation nor breaks
-//! `--deny-faults`; reports list it all the same.
+//! `--deny-faults`; reports list it all the same. So it is with an event of an SMMU that CR2.RECINVSID = 0
+//! keeps from being recorded. A fault that its CD or STE says not to record is none: the unit tells nobody.
 //!
 //! Invariants: a guest decides how much happens, never how much is kept. Counts are exact; lists and
 //! texts are cut at the limits below, and say so.
@@ -24,7 +25,7 @@ use devices::events::Time;
 
 use crate::config::MachineConfig;
 use crate::exit::Exit;
-pub use expectation::{Expectation, ExpectationError};
+pub use expectation::{Expectation, ExpectationError, Master};
 pub use faults::{Faults, Rules, SeenFault};
 pub use json::to_json;
 pub use junit::to_junit;

@@ -1,4 +1,4 @@
-use devices::addr::SourceId;
+use devices::addr::{Iova, SourceId, StreamId};
 use devices::trace::TraceEvent;
 
 use super::*;
@@ -15,6 +15,51 @@ fn rules(expect: &[&str], deny_others: bool) -> Rules {
 
 fn fault(source: SourceId, reason: u8, fate: &'static str) -> TraceEvent {
     TraceEvent::Fault { unit: "vtd", source, reason, what: "words", address: 0x5000, fate }
+}
+
+fn event(stream: u32, kind: u8, what: &'static str, fate: &'static str) -> TraceEvent {
+    TraceEvent::Event {
+        unit: "smmuv3",
+        stream: StreamId(stream),
+        kind,
+        what,
+        address: Iova(0x5000),
+        words: [u64::from(stream) << 32 | u64::from(kind), 0, 0x5000, 0],
+        fate,
+    }
+}
+
+#[test]
+fn events_of_an_smmu_are_judged_by_stream_and_address() {
+    let unwanted = "not to be recorded";
+    for (expect, deny, events, broken) in [
+        (&["event=F_TRANSLATION,stream=8"][..], true, &[event(8, 0x10, "F_TRANSLATION", RECORDED)][..], ""),
+        (
+            &["event=F_TRANSLATION,address=0x6000"],
+            false,
+            &[event(8, 0x10, "F_TRANSLATION", RECORDED)],
+            "expected event=F_TRANSLATION,address=0x6000 (0x10, nothing is mapped) was not seen; seen: 0x10@stream 0x8",
+        ),
+        (
+            &["event=C_BAD_STREAMID"],
+            false,
+            &[event(8, 0x02, "C_BAD_STREAMID", unwanted)],
+            "expected event=C_BAD_STREAMID (0x02, the stream table has no entry for the StreamID) was not seen; \
+             seen: 0x02@stream 0x8 not to be recorded",
+        ),
+        (&[], true, &[event(8, 0x02, "C_BAD_STREAMID", unwanted)], ""),
+        (
+            &[],
+            true,
+            &[event(8, 0x12, "F_ACCESS", "lost to overflow")],
+            "unexpected fault 0x12 (the access flag is clear) by stream 0x8 at 0x5000, lost to overflow, at time \
+             0.007 us; if it is right, allow it with --expect event=F_ACCESS,stream=0x8",
+        ),
+    ] {
+        let mut watch = Watch::new(rules(expect, deny), 0);
+        events.iter().for_each(|event| watch.record(Time(7), event));
+        assert_eq!(watch.take().broken().collect::<Vec<_>>().join("; "), broken);
+    }
 }
 
 fn summary<'a>(seen: &'a Seen, machine: &'a MachineConfig, command: &'a [String]) -> Summary<'a> {

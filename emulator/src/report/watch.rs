@@ -5,11 +5,12 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use devices::events::Time;
+use devices::iommu::Stale;
+use devices::smmuv3::names::EventName;
 use devices::trace::TraceEvent;
-use devices::vtd::StaleUse;
 
 use super::faults::{Faults, Rules, SeenFault};
-use super::{MAX_CHECKS, MAX_CONSOLE, MAX_STALE};
+use super::{MAX_CHECKS, MAX_CONSOLE, MAX_STALE, Master};
 use crate::story::lines::Lines;
 use crate::story::tap::{Failure, Line, Outcome, Report};
 use crate::trace::Sink;
@@ -50,7 +51,7 @@ pub struct Seen {
     /// The end of what the guest printed.
     pub console: Vec<u8>,
     /// The first uses of stale entries, as the sanitizer tells of them.
-    pub stale: Vec<(Time, StaleUse)>,
+    pub stale: Vec<(Time, Stale)>,
     /// Uses that are not in the list.
     pub more_stale: u64,
     /// The last events.
@@ -146,8 +147,14 @@ impl Sink for Watch {
     fn record(&mut self, time: Time, event: &TraceEvent) {
         let mut seen = self.lock();
         if let TraceEvent::Fault { unit, source, reason, what, address, fate } = *event {
-            let expected = false;
-            seen.faults.add(SeenFault { time, unit, source, reason, what, address, fate, expected });
+            let (master, record, expected) = (Master::Function(source), None, false);
+            seen.faults.add(SeenFault { time, unit, master, reason, what, address, record, fate, expected });
+        }
+        if let TraceEvent::Event { unit, stream, kind, what, address, words, fate } = *event {
+            let (master, record, expected) = (Master::Stream(stream), Some(words), false);
+            let what = EventName::of_code(kind).map_or(what, |event| event.what);
+            let (reason, address) = (kind, address.0);
+            seen.faults.add(SeenFault { time, unit, master, reason, what, address, record, fate, expected });
         }
         if let TraceEvent::Stale { stale, .. } = event {
             if seen.stale.len() < MAX_STALE {

@@ -6,6 +6,7 @@
 
 pub mod lines;
 mod sentences;
+mod smmu;
 pub mod tap;
 #[cfg(test)]
 mod tests;

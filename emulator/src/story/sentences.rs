@@ -1,8 +1,10 @@
 //! Trace events as sentences for somebody who has never seen an IOMMU.
 
-use devices::addr::{Iova, Pa, SourceId};
+use devices::addr::{Iova, Pa};
 use devices::fabric::{Access, Initiator, Outcome, is_message};
 use devices::trace::TraceEvent;
+
+use super::smmu;
 
 /// GCMD bits [VT-d 11.4.4.1].
 const TRANSLATION_ENABLE: u32 = 1 << 31;
@@ -23,7 +25,7 @@ struct Sentence {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Dma {
-    source: SourceId,
+    source: Initiator,
     address: u64,
     len: u64,
     read: bool,
@@ -44,6 +46,8 @@ pub(super) struct Sentences {
     /// Sentences that found no room.
     more: usize,
     gcmd: u32,
+    /// CR0 of an SMMU.
+    cr0: u32,
     /// The first translation of the request under way.
     translation: Option<Translation>,
 }
@@ -71,6 +75,20 @@ impl Sentences {
             TraceEvent::Fault { source, reason, what, address, fate, .. } => self.say(format!(
                 "The IOMMU blocks {source} at {address:#x}: {what} (fault reason {reason:02x}h, {fate})."
             )),
+            TraceEvent::RegisterWrite { register: "SMMU_CR0", value, .. } => {
+                let before = std::mem::replace(&mut self.cr0, *value);
+                smmu::switches(before, *value).for_each(|sentence| self.say(sentence));
+            }
+            TraceEvent::Event { stream, kind, what, words, fate, .. } => {
+                let (stream, kind, words) = (*stream, *kind, *words);
+                self.say(smmu::Event { stream, kind, name: what, words, fate }.sentence());
+            }
+            TraceEvent::QueueEntry { kind: "CMD_RESUME" | "CMD_STALL_TERM", words, .. } => {
+                smmu::decision(*words).into_iter().for_each(|sentence| self.say(sentence));
+            }
+            TraceEvent::Message { device_id, event_id, interrupt: Some(intid), .. } => self.say(format!(
+                "A message of device {device_id:#x}, event {event_id}, reaches the interrupt controller: interrupt {intid}."
+            )),
             TraceEvent::Invalidation { what, domain, range, .. } => {
                 let domain = domain.map(|domain| format!(", domain {domain}")).unwrap_or_default();
                 let range =
@@ -80,9 +98,9 @@ impl Sentences {
             TraceEvent::Interrupt { data, .. } => {
                 self.say(format!("An interrupt message reaches the processor: vector {:#x}.", data & 0xff));
             }
-            TraceEvent::Line { line, asserted } => {
-                let level = if *asserted { "rises" } else { "falls" };
-                self.say(format!("Interrupt line {line} {level}."));
+            TraceEvent::Line { line, asserted } => self.line(*line, *asserted),
+            TraceEvent::Acknowledged { intid, .. } => {
+                self.say(format!("The processor takes interrupt {intid}."));
             }
             TraceEvent::Stale { stale, .. } => self.say(format!("Sanitizer: {stale}.")),
             TraceEvent::Protected { initiator, pa, .. } => {
@@ -93,7 +111,19 @@ impl Sentences {
             | TraceEvent::Bar { .. }
             | TraceEvent::QueueEntry { .. }
             | TraceEvent::Fetch { .. }
+            | TraceEvent::ItsCommand { .. }
+            | TraceEvent::Message { .. }
             | TraceEvent::Unclaimed { .. } => {}
+        }
+    }
+
+    /// An edge is both levels at once, and no story before a processor takes it.
+    fn line(&mut self, line: u32, asserted: bool) {
+        let rises = format!("Interrupt line {line} rises.");
+        if asserted {
+            self.say(rises);
+        } else if self.waiting.pop_if(|last| last.text == rises).is_none() {
+            self.say(format!("Interrupt line {line} falls."));
         }
     }
 
@@ -122,7 +152,7 @@ impl Sentences {
         done: u64,
     ) {
         let translation = self.translation.take();
-        let source = initiator.source();
+        let source = initiator;
         if is_message(address) && outcome == Outcome::Done {
             // The interrupt that follows says it.
             return;
@@ -132,18 +162,23 @@ impl Sentences {
             return;
         }
         let bytes = if len == 1 { "byte" } else { "bytes" };
+        let name = match source {
+            Initiator::Pci { .. } | Initiator::IoApic { .. } => format!("Device {source}"),
+            Initiator::Platform { .. } => format!("The device of {source}"),
+        };
         let what = match (access, len) {
-            (Access::Read, 0) => format!("Device {source} asks whether it may read {address:#x}"),
-            (Access::Read, _) => format!("Device {source} reads {len} {bytes} at {address:#x}"),
-            (Access::Write, _) => format!("Device {source} writes {len} {bytes} at {address:#x}"),
-            (Access::Atomic, _) => {
-                format!("Device {source} updates {len} {bytes} at {address:#x} in one step")
-            }
+            (Access::Read, 0) => format!("{name} asks whether it may read {address:#x}"),
+            (Access::Read, _) => format!("{name} reads {len} {bytes} at {address:#x}"),
+            (Access::Write, _) => format!("{name} writes {len} {bytes} at {address:#x}"),
+            (Access::Atomic, _) => format!("{name} updates {len} {bytes} at {address:#x} in one step"),
         };
         let translation = translation.filter(|t| t.initiator == initiator && t.iova.0 == address);
         let way = match translation {
             _ if outcome != Outcome::Done && done > 0 => format!(": {outcome} after {done} bytes"),
             _ if outcome != Outcome::Done => format!(": {outcome}"),
+            Some(Translation { pa: Pa(pa), .. }) if pa == address => {
+                "; the IOMMU leaves the address as it is".to_owned()
+            }
             Some(Translation { pa, cached: true, .. }) => {
                 format!("; the IOMMU remembers that this is memory at {pa}")
             }

@@ -1,4 +1,4 @@
-use devices::addr::{Iova, Pa, SourceId};
+use devices::addr::{Iova, Pa, SourceId, StreamId};
 use devices::fabric::{Abort, Access, Initiator, Outcome};
 use expect_test::expect;
 
@@ -102,4 +102,42 @@ fn a_line_without_end_is_shown_in_parts() {
     narrator.console(&vec![b'x'; 10_000]);
     drop(narrator);
     assert_eq!(out.len(), 2 * 4097);
+}
+
+#[test]
+fn an_smmu_is_told_of_in_words() {
+    let mut out = Vec::new();
+    let mut narrator = Narrator::new(&mut out);
+    let cr0 = |value| TraceEvent::RegisterWrite { unit: "smmuv3", register: "SMMU_CR0", offset: 0x20, value };
+    let resume = TraceEvent::QueueEntry {
+        unit: "smmuv3",
+        index: 0,
+        kind: "CMD_RESUME",
+        // Ac: retry.
+        words: [0x8_0000_1044, 0],
+    };
+    let event = |word1| TraceEvent::Event {
+        unit: "smmuv3",
+        stream: StreamId(8),
+        kind: 0x10,
+        what: "F_TRANSLATION",
+        address: Iova(0x5000),
+        words: [0x8_0000_0010, word1, 0x5000, 0],
+        fate: "recorded",
+    };
+    for event in [cr0(0xd), event(0), event(1 << 31), resume] {
+        narrator.record(Time(0), &event);
+    }
+    narrator.console(b"ok 1 - done\n");
+    drop(narrator);
+    expect![[r#"
+        ok 1 - done
+              The driver turns the SMMU on.
+              The driver turns the SMMU's event queue on.
+              The driver turns the SMMU's command queue on.
+              The SMMU stops stream 0x8 at 0x5000: no page is mapped there, by the device's own tables (F_TRANSLATION, recorded).
+              The SMMU holds stream 0x8 at 0x5000: no page is mapped there, by the device's own tables (F_TRANSLATION, recorded).
+              The driver has the transaction 0 that the SMMU holds for stream 0x8 try again.
+    "#]]
+    .assert_eq(std::str::from_utf8(&out).unwrap());
 }

@@ -1,8 +1,8 @@
 //! Traces for the Perfetto UI, in Chrome's trace-event JSON, which that UI opens.
 //!
 //! Tracks: the processor (accesses to registers and BARs, and the interrupts it gets), each device
-//! (DMA), each IOMMU (translations with their table reads, faults, invalidations) and its invalidation
-//! queue. What one IOMMU does follows from nothing that another did. Arrows lead from the access that set a device off to its DMA, on to the device's next DMA,
+//! (DMA), each IOMMU (translations with their table reads, faults or events, invalidations) and its
+//! invalidation or command queue. What one IOMMU does follows from nothing that another did. Arrows lead from the access that set a device off to its DMA, on to the device's next DMA,
 //! from a DMA to its translations, from a doorbell to the queue entries, and from what caused an
 //! interrupt to the interrupt.
 //!
@@ -19,14 +19,15 @@ use std::io::{self, Write};
 use devices::addr::SourceId;
 use devices::events::Time;
 use devices::fabric::{Access, Outcome, is_message};
+use devices::iommu::{Stale, UnitId, UnitKind};
 use devices::trace::TraceEvent;
-use devices::vtd::UnitId;
 use devices::vtd::names::SUPPRESSED;
 use serde_json::{Value, json};
 
 use super::Sink;
 
 /// The one process of the trace: the machine.
+const VTD: UnitId = UnitId::only(UnitKind::Vtd);
 const PID: u32 = 1;
 /// Nanoseconds of display for an event: its arrows touch it in the middle.
 const EVENT: u64 = 2;
@@ -59,9 +60,12 @@ impl Track {
     fn name(self) -> String {
         match self {
             Self::Processor => "vCPU".to_owned(),
-            Self::Iommu(UnitId::ONLY) => "IOMMU".to_owned(),
-            Self::Queue(UnitId::ONLY) => "invalidation queue".to_owned(),
+            Self::Iommu(VTD) => "IOMMU".to_owned(),
+            Self::Queue(VTD) => "invalidation queue".to_owned(),
             Self::Iommu(unit) => format!("IOMMU {}", unit.name()),
+            Self::Queue(unit) if unit.kind() == UnitKind::Smmuv3 => {
+                format!("command queue of {}", unit.name())
+            }
             Self::Queue(unit) => format!("invalidation queue of {}", unit.name()),
             Self::Device(source) => format!("device {source}"),
         }
@@ -121,6 +125,8 @@ pub struct Perfetto<W> {
     messages: VecDeque<Anchor>,
     /// What an interrupt of another origin follows from.
     cause: Option<Anchor>,
+    /// The DMA that an event of an SMMU is of.
+    last_dma: Option<Anchor>,
 }
 
 impl<W: Write> Perfetto<W> {
@@ -143,6 +149,7 @@ impl<W: Write> Perfetto<W> {
             causes: BTreeMap::new(),
             messages: VecDeque::new(),
             cause: None,
+            last_dma: None,
         }
     }
 
@@ -217,7 +224,7 @@ impl<W: Write> Perfetto<W> {
 
     /// The walk under way. A request meets one IOMMU, so what another did is no part of it.
     fn walk(&mut self, unit: &'static str) -> &mut Walk {
-        let unit = self.unit(unit).unwrap_or_default();
+        let unit = self.unit(unit).unwrap_or(VTD);
         if self.steps >= MAX_STEPS || self.walks.last().is_some_and(|walk| walk.unit != unit) {
             self.flush();
         }
@@ -281,6 +288,7 @@ impl<W: Write> Perfetto<W> {
         let anchor = self.slice(Track::Device(source), start, end, name, args);
         let before = self.devices.insert(source, anchor);
         self.arrow(before, anchor);
+        self.last_dma = Some(anchor);
         let remapped = self.write_walks(Some(anchor));
         self.cause = Some(anchor);
         if message && self.messages.len() < MAX_MESSAGES {
@@ -300,7 +308,7 @@ impl<W: Write> Perfetto<W> {
                 let anchor = self.event(Track::Processor, &format!("write {register}"), args);
                 if let Some(unit) = self.unit(unit) {
                     self.causes.insert(unit, anchor);
-                    if *register == "IQT_REG" {
+                    if matches!(*register, "IQT_REG" | "SMMU_CMDQ_PROD") {
                         self.queues.insert(unit, anchor);
                     }
                 }
@@ -316,7 +324,7 @@ impl<W: Write> Perfetto<W> {
                 }
             }
             TraceEvent::QueueEntry { unit, kind, words: [low, high], .. } => {
-                let unit = self.unit(unit).unwrap_or_default();
+                let unit = self.unit(unit).unwrap_or(VTD);
                 let args = json!({ "words": [hex(*low), hex(*high)], "text": text });
                 let anchor = self.event(Track::Queue(unit), kind, args);
                 let before = self.queues.insert(unit, anchor);
@@ -325,22 +333,36 @@ impl<W: Write> Perfetto<W> {
                 self.cause = Some(anchor);
             }
             TraceEvent::Invalidation { unit, .. } => {
-                let unit = self.unit(unit).unwrap_or_default();
+                let unit = self.unit(unit).unwrap_or(VTD);
                 let anchor = self.event(Track::Iommu(unit), "invalidate", json!({ "text": text }));
                 self.arrow(self.causes.get(&unit).copied(), anchor);
             }
             TraceEvent::Fault { unit, source, reason, .. } => {
-                let unit = self.unit(unit).unwrap_or_default();
+                let unit = self.unit(unit).unwrap_or(VTD);
                 let name = format!("fault {reason:02x}h");
                 let anchor = self.event(Track::Iommu(unit), &name, json!({ "text": text }));
                 self.arrow(self.devices.get(source).copied(), anchor);
                 self.causes.insert(unit, anchor);
                 self.cause = Some(anchor);
             }
+            TraceEvent::Event { unit, what, words, .. } => {
+                let unit = self.unit(unit).unwrap_or(VTD);
+                let args = json!({ "record": words.map(hex), "text": text });
+                let anchor = self.event(Track::Iommu(unit), what, args);
+                // StreamIDs are not the numbers by which devices are known here, but an event comes right
+                // after its DMA.
+                let dma = self.last_dma.take();
+                self.arrow(dma, anchor);
+                self.causes.insert(unit, anchor);
+                self.cause = Some(anchor);
+            }
             TraceEvent::Stale { unit, stale } => {
-                let unit = self.unit(unit).unwrap_or_default();
+                let unit = self.unit(unit).unwrap_or(VTD);
                 let anchor = self.event(Track::Iommu(unit), "stale entry used", json!({ "text": text }));
-                self.arrow(self.devices.get(&stale.source).copied(), anchor);
+                // StreamIDs are not the numbers by which devices are known here.
+                if let Stale::Vtd(stale) = stale {
+                    self.arrow(self.devices.get(&stale.source).copied(), anchor);
+                }
             }
             TraceEvent::Interrupt { unit, address, data } => {
                 let name = format!("interrupt, vector {:#x}", data & 0xff);
@@ -359,6 +381,14 @@ impl<W: Write> Perfetto<W> {
             TraceEvent::Unclaimed { .. } => {
                 self.event(Track::Processor, "nobody there", json!({ "text": text }));
             }
+            TraceEvent::ItsCommand { command, .. } => {
+                let anchor = self.event(Track::Processor, command, json!({ "text": text }));
+                self.cause = Some(anchor);
+            }
+            TraceEvent::Message { .. } | TraceEvent::Acknowledged { .. } => {
+                let anchor = self.event(Track::Processor, &text, json!({}));
+                self.arrow(self.cause, anchor);
+            }
             // They are told of with their DMA.
             TraceEvent::Fetch { .. }
             | TraceEvent::Translation { .. }
@@ -372,7 +402,10 @@ impl<W: Write + Send> Sink for Perfetto<W> {
     fn record(&mut self, time: Time, event: &TraceEvent) {
         self.now = time;
         match event {
-            TraceEvent::Fetch { unit, table, address, words: [low, high] } => {
+            // Other models with tables have no track.
+            TraceEvent::Fetch { unit, table, address, words: [low, high] }
+                if UnitId::named(unit).is_some() =>
+            {
                 self.fetch(
                     unit,
                     table,
@@ -380,7 +413,12 @@ impl<W: Write + Send> Sink for Perfetto<W> {
                 );
             }
             TraceEvent::Translation { unit, iova, pa, cached, .. } => {
-                let name = if *cached { "IOTLB hit" } else { "translate" };
+                let smmu = UnitId::named(unit).is_some_and(|unit| unit.kind() == UnitKind::Smmuv3);
+                let name = match (cached, smmu) {
+                    (false, _) => "translate",
+                    (true, false) => "IOTLB hit",
+                    (true, true) => "TLB hit",
+                };
                 self.end_walk(unit, name.to_owned(), json!({ "iova": hex(iova.0), "pa": hex(pa.0) }));
             }
             // A fault comes after its DMA, unless it is suppressed, which the walker says at once.
@@ -413,7 +451,7 @@ impl<W: Write + Send> Sink for Perfetto<W> {
         self.flush();
         self.name_track(Track::Processor);
         if self.units.is_empty() {
-            self.units.insert(UnitId::ONLY);
+            self.units.insert(VTD);
         }
         for unit in self.units.clone() {
             self.name_track(Track::Iommu(unit));

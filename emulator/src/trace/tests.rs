@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use devices::addr::{Iova, SourceId};
+use devices::addr::{Iova, SourceId, StreamId};
 use devices::fabric::{Abort, Access, Initiator, Outcome};
 use expect_test::{Expect, expect};
 
@@ -112,6 +112,7 @@ mod perfetto {
     use std::collections::BTreeMap;
 
     use devices::addr::Pa;
+    use devices::iommu::Stale;
     use devices::vtd::{Missing, StaleUse};
     use serde_json::Value;
 
@@ -382,11 +383,45 @@ mod perfetto {
         sink.record(Time(100), &translation);
         sink.record(Time(100), &TraceEvent::Protected { unit: "vtd", initiator, pa: Pa(0x20_0000) });
         sink.record(Time(100), &dma);
-        sink.record(Time(100), &TraceEvent::Stale { unit: "vtd", stale });
+        sink.record(Time(100), &TraceEvent::Stale { unit: "vtd", stale: Stale::Vtd(stale) });
         sink.finish().unwrap();
         let expected = ["IOTLB hit", "protected region", "stale entry used"];
         let expected = expected.map(|to| ("write 4 bytes".to_owned(), to.to_owned()));
         assert_eq!(arrows(&events(&out)), expected);
+    }
+
+    #[test]
+    fn an_event_of_an_smmu_is_joined_to_its_dma_and_a_doorbell_to_its_commands() {
+        let initiator = Initiator::Pci { segment: 0, source: SourceId(8) };
+        let doorbell =
+            TraceEvent::RegisterWrite { unit: "smmuv3", register: "SMMU_CMDQ_PROD", offset: 0x98, value: 1 };
+        let command = TraceEvent::QueueEntry { unit: "smmuv3", index: 0, kind: "CMD_SYNC", words: [0x46, 0] };
+        let dma = TraceEvent::Dma {
+            initiator,
+            address: Iova(0x5000),
+            len: 4,
+            access: Access::Write,
+            outcome: Outcome::Abort(Abort::Ur),
+            done: 0,
+        };
+        let event = TraceEvent::Event {
+            unit: "smmuv3",
+            stream: StreamId(8),
+            kind: 0x10,
+            what: "F_TRANSLATION",
+            address: Iova(0x5000),
+            words: [0x8_0000_0010, 0, 0x5000, 0],
+            fate: "recorded",
+        };
+        let mut out = Vec::new();
+        let mut sink = Perfetto::new(&mut out);
+        [doorbell, command, dma, event].iter().for_each(|event| sink.record(Time(100), event));
+        sink.finish().unwrap();
+        let events = events(&out);
+        let expected = [("write SMMU_CMDQ_PROD", "CMD_SYNC"), ("write 4 bytes", "F_TRANSLATION")];
+        assert_eq!(arrows(&events), expected.map(|(from, to)| (from.to_owned(), to.to_owned())));
+        let named = |name: &str| events.iter().any(|event| event["args"]["name"] == name);
+        assert!(named("IOMMU smmuv3") && named("command queue of smmuv3"));
     }
 
     #[test]

@@ -1,151 +1,34 @@
-//! Bare metal: [`Hw`] on an x86-64 CPU that owns its machine.
+//! Bare metal: [`Hw`](crate::hw::Hw) on a CPU that owns its machine.
 //!
-//! The boot protocol is described in the crate's own documentation.
-//!
-//! # The machine
-//! COM1 takes the console, the local APIC runs in x2APIC mode, and a dword written to port f4h ends
-//! the run: 0 if all checks held, otherwise a code of the program, [`EXIT_PANIC`] or
-//! [`EXIT_EXCEPTION`].
-//!
-//! Only integer instructions of the base instruction set are used: the image must run where a
-//! para-virtual KVM emulates every instruction.
+//! The boot protocols are described in the crate's own documentation. An image calls [`run`] from its
+//! `guest_main` and [`panicked`] from its panic handler. A run ends with 0 if all checks held,
+//! otherwise with a code of the program, [`EXIT_PANIC`] or [`EXIT_EXCEPTION`].
 
 #![allow(unsafe_code, reason = "registers, ports and physical memory are reached by instructions alone")]
 
-mod apic;
-mod boot;
-mod cpu;
-mod interrupts;
-mod serial;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod aarch64;
+mod ring;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
-use crate::hw::{Hw, Range};
+#[cfg(target_arch = "aarch64")]
+use aarch64 as arch;
+#[cfg(target_arch = "x86_64")]
+use x86_64 as arch;
+
+pub use arch::{Machine, run};
 
 /// Exit value of a program that panicked.
 pub const EXIT_PANIC: u32 = 0x70;
-/// Exit value of a program that took a CPU exception.
+/// Exit value of a program that took a CPU exception which it did not expect.
 pub const EXIT_EXCEPTION: u32 = 0x71;
-/// Port that ends the run.
-const EXIT_PORT: u16 = 0xf4;
-
-/// The machine, once it is set up.
-#[derive(Debug)]
-pub struct Machine {
-    ram: Range,
-    command_line: &'static str,
-    apic_id: u8,
-}
-
-/// Sets the machine up and runs `program` on it; its result ends the run.
-///
-/// An image calls this from its `guest_main`.
-pub fn run(boot_params: u64, program: fn(&mut Machine) -> u32) -> ! {
-    serial::init();
-    interrupts::init();
-    let apic_id = apic::init();
-    let boot = boot::Information::read(boot_params);
-    let mut machine = Machine { ram: boot.ram, command_line: boot.command_line, apic_id };
-    let code = program(&mut machine);
-    exit(code)
-}
 
 /// Reports a panic on the console and ends the run; an image's panic handler calls it.
 pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
     use core::fmt::Write;
     let (file, line) = info.location().map_or(("?", 0), |place| (place.file(), place.line()));
     // One line, as the report's protocol wants it. The serial port takes everything.
-    let _ = writeln!(serial::Port, "Bail out! panicked at {file}:{line}: {}", info.message());
-    exit(EXIT_PANIC)
-}
-
-fn exit(code: u32) -> ! {
-    cpu::out32(EXIT_PORT, code);
-    loop {
-        cpu::halt();
-    }
-}
-
-impl Hw for Machine {
-    fn mmio_read32(&mut self, address: u64) -> u32 {
-        cpu::load32(address)
-    }
-
-    fn mmio_write32(&mut self, address: u64, value: u32) {
-        cpu::store32(address, value);
-    }
-
-    fn mmio_read64(&mut self, address: u64) -> u64 {
-        cpu::load64(address)
-    }
-
-    fn mmio_write64(&mut self, address: u64, value: u64) {
-        cpu::store64(address, value);
-    }
-
-    fn port_read8(&mut self, port: u16) -> u8 {
-        cpu::in8(port)
-    }
-
-    fn port_write8(&mut self, port: u16, value: u8) {
-        cpu::out8(port, value);
-    }
-
-    fn port_read32(&mut self, port: u16) -> u32 {
-        cpu::in32(port)
-    }
-
-    fn port_write32(&mut self, port: u16, value: u32) {
-        cpu::out32(port, value);
-    }
-
-    fn mem_read(&mut self, address: u64, data: &mut [u8]) {
-        cpu::copy_in(address, data);
-    }
-
-    fn mem_write(&mut self, address: u64, data: &[u8]) {
-        cpu::copy_out(address, data);
-    }
-
-    fn mem_read32(&mut self, address: u64) -> u32 {
-        cpu::load32(address)
-    }
-
-    fn mem_write32(&mut self, address: u64, value: u32) {
-        cpu::store32(address, value);
-    }
-
-    fn mem_read64(&mut self, address: u64) -> u64 {
-        cpu::load64(address)
-    }
-
-    fn mem_write64(&mut self, address: u64, value: u64) {
-        cpu::store64(address, value);
-    }
-
-    fn console(&mut self, text: &[u8]) {
-        serial::write(text);
-    }
-
-    fn take_interrupt(&mut self) -> Option<u8> {
-        interrupts::take()
-    }
-
-    fn idle(&mut self) {
-        interrupts::idle();
-    }
-
-    fn ram(&self) -> Range {
-        self.ram
-    }
-
-    fn command_line(&self) -> &str {
-        self.command_line
-    }
-
-    fn apic_id(&self) -> u8 {
-        self.apic_id
-    }
-
-    fn exit(&mut self, code: u32) {
-        exit(code)
-    }
+    let _ = writeln!(arch::Console, "Bail out! panicked at {file}:{line}: {}", info.message());
+    arch::exit(EXIT_PANIC)
 }

@@ -230,7 +230,10 @@ fn faults_that_come_while_others_are_cleared_are_seen() {
     let (_, device) = rig.device(4);
     let mut fx = Effects::default();
     for page in 0..5 {
-        fx.push(devices::fabric::Effect::Fault { unit: devices::vtd::UnitId::ONLY, fault: fault(page) });
+        fx.push(devices::fabric::Effect::Fault {
+            unit: devices::iommu::UnitId::only(devices::iommu::UnitKind::Vtd),
+            fault: fault(page),
+        });
     }
     storm.store(true, Ordering::SeqCst);
     rig.machine.absorb(&mut fx);
@@ -260,7 +263,10 @@ fn a_record_that_is_made_while_it_is_read_is_read_whole() {
     });
     rig.device(4);
     let mut fx = Effects::default();
-    fx.push(devices::fabric::Effect::Fault { unit: devices::vtd::UnitId::ONLY, fault: fault(0x111) });
+    fx.push(devices::fabric::Effect::Fault {
+        unit: devices::iommu::UnitId::only(devices::iommu::UnitKind::Vtd),
+        fault: fault(0x111),
+    });
     armed.store(true, Ordering::SeqCst);
     rig.machine.absorb(&mut fx);
     let pages: Vec<_> = rig.faults().iter().map(|fault| fault.address >> 12).collect();

@@ -10,6 +10,7 @@ use devices::addr::{Pa, SourceId};
 use devices::events::{DeviceId, EventQueue, Time};
 use devices::exerciser::Exerciser;
 use devices::fabric::{DmaPort, Effect, Effects, Translate, posted_write};
+use devices::iommu::Stale;
 use devices::mem::PhysMem;
 use devices::pci::{Bus, Host, Placement};
 use devices::vtd::{Config, StaleUse, Unit};
@@ -82,9 +83,10 @@ impl Parts {
                             self.vectors.push(data as u8);
                         }
                     }
-                    Effect::Stale { stale, .. } => self.stale.push(stale),
+                    Effect::Stale { stale: Stale::Vtd(stale), .. } => self.stale.push(stale),
                     Effect::Schedule { device, time, event } => self.queue.push(time, device, event),
                     Effect::Interrupt { .. } | Effect::Line { .. } => {}
+                    other => panic!("{other:?} of a VT-d unit"),
                 }
             }
         }

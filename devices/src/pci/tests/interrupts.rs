@@ -6,7 +6,7 @@ use crate::addr::SourceId;
 use crate::exerciser::Exerciser;
 use crate::fabric::{Abort, Outcome};
 use crate::pci::testing::{PLAIN, Poke, Refuse, Rig};
-use crate::pci::{Description, Mastering, MsiSpec, MsixSpec, Pin, gsi};
+use crate::pci::{Description, Intx, Mastering, MsiSpec, MsixSpec, Pin, gsi};
 
 const BAR: u64 = 0xe000_0000;
 
@@ -167,6 +167,14 @@ fn an_access_across_the_borders_of_the_table_is_cut() {
     // Two bytes before the table would be the model's, which takes dwords only.
     assert!(rig.host.mmio_write(BAR + 0xfc, &[0, 0, 0, 0, 0x10, 0x20], &mut rig.fx));
     assert_eq!(rig.read32(BAR + 0x100), 0x5566_2010);
+}
+
+#[test]
+fn pins_lead_to_four_lines_in_turn_where_the_host_is_generic() {
+    let pins = [Pin::A, Pin::B, Pin::C, Pin::D];
+    for (device, expected) in [(0, [3, 4, 5, 6]), (1, [4, 5, 6, 3]), (30, [5, 6, 3, 4]), (31, [6, 3, 4, 5])] {
+        assert_eq!(pins.map(|pin| Intx::Rotated(3).line(device, pin)), expected, "device {device}");
+    }
 }
 
 #[test]

@@ -179,7 +179,7 @@ fn functions_are_listed_for_resource_assignment() {
     rig.host.add_root_port("rp0", 2, 0).unwrap();
     rig.add_behind("rp0", 1, Box::new(Edu::new(0)));
     fn describe(rig: &Rig) -> Vec<(FunctionKind<'_>, Option<SourceId>, usize, Option<u32>)> {
-        rig.host.functions().map(|f| (f.kind, f.source, f.bars.len(), f.gsi)).collect()
+        rig.host.functions().map(|f| (f.kind, f.source, f.bars.len(), f.line)).collect()
     }
     let edu = FunctionKind::Endpoint { id: DeviceId(0), model: "edu" };
     let fixed = [

@@ -2,51 +2,27 @@
 
 use serde::Serialize;
 
-use super::Hex;
 use super::run::Run;
-use super::step::Step;
 use crate::addr::Pa;
 use crate::fabric::{Outcome, Verdict};
+use crate::iommu::explain::{self, Hex, Step};
 use crate::iommu::walk::Rights;
 use crate::mem::PhysMem;
 use crate::vtd::Reason;
 
-/// What a request comes to.
+/// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "result", rename_all = "snake_case")]
-pub enum Answer {
-    /// It goes on to memory.
-    Memory {
-        /// Physical address of the first byte.
-        address: Hex,
-        /// Whether RAM is there; if not, nobody completes the request.
-        ram: bool,
-        /// Bytes of the page that translated it; `None` where nothing did.
-        page_bytes: Option<u64>,
-        /// Whether the page may be read.
-        read: bool,
-        /// Whether the page may be written.
-        write: bool,
-    },
-    /// It is an interrupt and reaches the processors.
-    Interrupt {
-        /// Address of the message.
-        address: Hex,
-        /// Data of the message.
-        data: Hex,
-    },
-    /// It completes without touching memory [VT-d 3.15].
-    Nothing,
-    /// It is refused.
-    Refused {
-        /// How, as the device sees it.
-        outcome: Outcome,
-        /// Why; `None` where the unit has no fault for it.
-        cause: Option<Cause>,
-        /// The protected region that keeps it out, which is no fault [VT-d 11.4.8].
-        protected: Option<Region>,
-    },
+pub struct Refused {
+    /// How, as the device sees it.
+    pub outcome: Outcome,
+    /// Why; `None` where the unit has no fault for it.
+    pub cause: Option<Cause>,
+    /// The protected region that keeps it out, which is no fault [VT-d 11.4.8].
+    pub protected: Option<Region>,
 }
+
+/// What a request comes to.
+pub type Answer = explain::Answer<Refused>;
 
 /// A protected memory region, as it is in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -105,7 +81,7 @@ impl Answer {
                     qualified: reason.qualified(),
                     suppressed,
                 });
-                Self::Refused { outcome, cause, protected }
+                Self::Refused(Refused { outcome, cause, protected })
             }
         }
     }
@@ -113,7 +89,7 @@ impl Answer {
     /// Why it is refused, if it is and the unit has a fault for it.
     pub fn cause(&self) -> Option<&Cause> {
         match self {
-            Self::Refused { cause, .. } => cause.as_ref(),
+            Self::Refused(refused) => refused.cause.as_ref(),
             Self::Memory { .. } | Self::Interrupt { .. } | Self::Nothing => None,
         }
     }
@@ -122,14 +98,9 @@ impl Answer {
     pub(super) fn decides_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Memory { address, .. }, Self::Memory { address: there, .. }) => address == there,
-            (
-                Self::Refused { outcome, cause, protected },
-                Self::Refused { outcome: other_outcome, cause: other_cause, protected: other_protected },
-            ) => {
-                let essence = |cause: &Option<Cause>| cause.as_ref().map(|c| (c.code, c.suppressed));
-                outcome == other_outcome
-                    && essence(cause) == essence(other_cause)
-                    && protected == other_protected
+            (Self::Refused(one), Self::Refused(two)) => {
+                let essence = |refused: &Refused| refused.cause.as_ref().map(|c| (c.code, c.suppressed));
+                one.outcome == two.outcome && essence(one) == essence(two) && one.protected == two.protected
             }
             _ => self == other,
         }

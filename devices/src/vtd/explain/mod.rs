@@ -14,11 +14,8 @@
 
 mod answer;
 mod run;
-mod step;
 mod steps;
 mod text;
-
-use serde::Serialize;
 
 use super::Unit;
 use super::capability::Config;
@@ -28,76 +25,14 @@ use super::tables::{Context, Translation, decode_context};
 use super::translate::{ENTRY_NAMES, IotlbEntry, Peek, Translator};
 use crate::fabric::{Access, Kind, Transaction, is_interrupt_write};
 use crate::iommu::cache::Policy;
+use crate::iommu::explain::{self, rights_text};
+pub use crate::iommu::explain::{Cached, FieldView, Hex, Place, RequestView, Step};
 use crate::iommu::walk::{Rights, Table};
-pub use answer::{Answer, Cause, Region};
+pub use answer::{Answer, Cause, Refused, Region};
 use run::Run;
-pub use step::{FieldView, Place, Step};
-
-/// A 64-bit number that serializes as text such as `"0x1f"`: readers of JSON keep only 53 bits of a
-/// number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Hex(pub u64);
-
-impl std::fmt::Display for Hex {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:#x}", self.0)
-    }
-}
-
-impl Serialize for Hex {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// A request as it is explained.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RequestView {
-    /// Requester id as bus:device.function.
-    pub source: String,
-    /// First byte.
-    pub address: Hex,
-    /// Bytes.
-    pub len: u64,
-    /// What it does.
-    pub access: Access,
-    /// Address type.
-    pub kind: Kind,
-    /// PASID, if it carries one.
-    pub pasid: Option<u32>,
-    /// The data, where the request is an interrupt.
-    pub data: Option<Hex>,
-}
-
-/// A cache entry that the request would meet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Cached {
-    /// Which cache, as the specification calls it.
-    pub cache: &'static str,
-    /// What it holds; `None` for a miss.
-    pub holds: Option<String>,
-    /// Whether this request's answer came from it.
-    pub used: bool,
-    /// Whether memory says something else now: the entry is stale.
-    pub stale: bool,
-}
 
 /// All there is to say about a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Explanation {
-    /// The request.
-    pub request: RequestView,
-    /// Registers and table entries that decide, in order, as memory holds them now.
-    pub steps: Vec<Step>,
-    /// The caches that stand before the tables.
-    pub caches: Vec<Cached>,
-    /// The entries that decide by way of the caches, where that comes to something else.
-    pub through_caches: Vec<Step>,
-    /// What the request comes to.
-    pub answer: Answer,
-    /// What it would come to with empty caches, where that is something else.
-    pub fresh: Option<Answer>,
-}
+pub type Explanation = explain::Explanation<Refused>;
 
 impl Unit {
     /// Explains `request`, which must not cross a 4-KiB border; `data` counts where it is an
@@ -170,6 +105,7 @@ impl Unit {
                 holds: held.map(|held| format!("index {index:#x}: {}", words(held.entry.raw()))),
                 used: now.used.interrupt.is_some(),
                 stale: held.is_some_and(|held| held.stale),
+                starts: false,
             }];
         }
         if !peek.enabled || now.by_range() {
@@ -188,12 +124,14 @@ impl Unit {
             }),
             used: now.used.page.is_some(),
             stale: peek.page.is_some_and(|held| held.stale),
+            starts: false,
         };
         let context = Cached {
             cache: "context cache",
             holds: peek.context.map(|held| words(held.entry.raw())),
             used: now.used.context.is_some(),
             stale: peek.context.is_some_and(|held| held.stale),
+            starts: false,
         };
         let mut caches = vec![iotlb, context];
         caches.extend(self.structures(config, request, peek, now));
@@ -222,6 +160,7 @@ impl Unit {
                 holds: Some(format!("{name} -> table at {base}, {}", permits(rights))),
                 used: now.used.structure == Some(held.entry),
                 stale: held.stale,
+                starts: true,
             }
         });
         cached.collect()
@@ -229,7 +168,7 @@ impl Unit {
 }
 
 fn permits(rights: Rights) -> &'static str {
-    text::rights_text(rights.grants(Rights::READ), rights.grants(Rights::WRITE))
+    rights_text(rights.grants(Rights::READ), rights.grants(Rights::WRITE))
 }
 
 /// Offset of GSTS_REG [VT-d 11.4.4.2].
@@ -258,11 +197,14 @@ fn view(request: &Transaction, data: u32) -> RequestView {
     let Transaction { initiator, pasid, address, len, access, attrs: _, kind } = *request;
     RequestView {
         source: initiator.to_string(),
+        stream: None,
         address: Hex(address.0),
         len,
         access,
         kind,
         pasid: pasid.map(crate::addr::Pasid::get),
+        privileged: false,
+        instruction: false,
         data: is_interrupt(request).then_some(Hex(data.into())),
     }
 }

@@ -107,8 +107,12 @@ impl Run {
             match effect {
                 Effect::Interrupt { address, data, .. } => run.message = Some((address, data)),
                 Effect::Fault { fault, .. } => run.reason = Some((fault.reason, false)),
-                // The copies are not sanitized.
+                // The copies are not sanitized, and a VT-d unit holds nothing.
                 Effect::Stale { .. }
+                | Effect::Event { .. }
+                | Effect::Resume { .. }
+                | Effect::Pulse { .. }
+                | Effect::SendEvent { .. }
                 | Effect::PostedWrite { .. }
                 | Effect::Line { .. }
                 | Effect::Schedule { .. } => {}

@@ -2,10 +2,10 @@
 
 use super::answer::Region;
 use super::run::{Fetched, Run, Used, level_of};
-use super::step::{Place, Step};
-use super::{CONTEXT_ENTRY, Hex, INTERRUPT_ENTRY, ROOT_ENTRY, is_interrupt};
+use super::{CONTEXT_ENTRY, INTERRUPT_ENTRY, ROOT_ENTRY, is_interrupt};
 use crate::addr::{PAGE_SIZE, Pa};
 use crate::fabric::{Access, Kind, Transaction, Verdict, is_message};
+use crate::iommu::explain::{Hex, Place, Step, size};
 use crate::iommu::walk::{Entry, Format as _, Rights, Table, page_bits};
 use crate::vtd::Reason;
 use crate::vtd::capability::{AddressWidth, Config, HOST_ADDRESS_WIDTH};
@@ -505,13 +505,4 @@ pub(super) fn region(ranges: &[ProtectedRange; 2], address: Option<Pa>, len: u64
     let address = address?;
     let (name, range) = REGIONS.into_iter().zip(ranges).find(|(_, range)| range.touches(address, len))?;
     Some(Region { name, address: Hex(address.0), first: Hex(range.first), last: Hex(range.last) })
-}
-
-/// A size of a page for people.
-pub(super) fn size(bytes: u64) -> String {
-    match bytes.trailing_zeros() {
-        30.. => format!("{} GiB", bytes >> 30),
-        20..30 => format!("{} MiB", bytes >> 20),
-        _ => format!("{} KiB", bytes >> 10),
-    }
 }

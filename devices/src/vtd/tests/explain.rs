@@ -7,7 +7,7 @@ use super::*;
 use crate::addr::{Iova, PAGE_SIZE, Pasid};
 use crate::fabric::{Abort, Kind, Transaction};
 use crate::iommu::cache::Policy;
-use crate::vtd::explain::{Answer, Explanation, Hex, Place, Step};
+use crate::vtd::explain::{Answer, Explanation, Hex, Place, Refused, Step};
 
 impl Rig {
     /// Does a DMA by `act` and holds its outcome against the explanation given before: of the first
@@ -32,7 +32,7 @@ impl Rig {
             assert_eq!(self.stale.len() - stale, due, "{explanation}");
         }
         match &explanation.answer {
-            Answer::Refused { outcome: expected, cause, protected } => {
+            Answer::Refused(Refused { outcome: expected, cause, protected }) => {
                 assert!(cause.is_none() || protected.is_none(), "{explanation}");
                 assert_eq!(outcome, *expected, "{explanation}");
                 let due = cause.iter().filter(|cause| !cause.suppressed).map(|cause| cause.code.0);
@@ -77,7 +77,7 @@ impl Rig {
         }
         // A refusal points at something.
         let refused = |answer: &Answer| {
-            answer.cause().is_some() || matches!(answer, Answer::Refused { protected: Some(_), .. })
+            answer.cause().is_some() || matches!(answer, Answer::Refused(Refused { protected: Some(_), .. }))
         };
         let explained = |answer, steps: &[Step]| !refused(answer) || steps.iter().any(|step| step.decides);
         // Nothing but the last step is missing.
@@ -796,7 +796,10 @@ fn a_protected_region_is_named() {
     );
     rig.w32(GCMD, QIE);
     let untranslated = rig.explain(Request::at(PAGE), Access::Write, 8, 0);
-    assert!(matches!(untranslated.answer, Answer::Refused { protected: Some(_), .. }), "{untranslated}");
+    assert!(
+        matches!(untranslated.answer, Answer::Refused(Refused { protected: Some(_), .. })),
+        "{untranslated}"
+    );
     assert_eq!(untranslated.steps.last().unwrap().table, "protected low-memory region");
 }
 
@@ -1080,8 +1083,10 @@ fn whatever_is_cached_an_explanation_comes_true() {
                 let explanation = rig.explain(Request::at(at), Access::Write, 4, 0);
                 let used = explanation.caches.iter().filter(|cached| cached.used);
                 seen.extend(used.map(|c| (c.cache, c.stale, explanation.answer.cause().is_some())));
-                kept_out +=
-                    u32::from(matches!(explanation.answer, Answer::Refused { protected: Some(_), .. }));
+                kept_out += u32::from(matches!(
+                    explanation.answer,
+                    Answer::Refused(Refused { protected: Some(_), .. })
+                ));
                 if numbers.below(2) == 0 {
                     rig.write(at, &[0; 4]);
                 } else {

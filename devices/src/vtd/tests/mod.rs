@@ -15,6 +15,7 @@ use std::sync::Arc;
 use crate::addr::{Pa, SourceId};
 use crate::events::Time;
 use crate::fabric::{Access, DmaPort, Effect, Effects, Outcome, Request, posted_write};
+use crate::iommu::Stale;
 use crate::mem::PhysMem;
 use crate::vtd::{Config, Fault, StaleUse, Unit};
 
@@ -171,8 +172,8 @@ impl Rig {
                     }
                     Effect::Interrupt { address, data, .. } => self.messages.push((address, data)),
                     Effect::Schedule { event, .. } => self.unit.event(event, &mut self.fx),
-                    Effect::Stale { stale, .. } => self.stale.push(stale),
-                    Effect::Line { .. } => unreachable!("the unit has no lines"),
+                    Effect::Stale { stale: Stale::Vtd(stale), .. } => self.stale.push(stale),
+                    other => unreachable!("{other:?} of a VT-d unit"),
                 }
             }
         }

@@ -167,14 +167,14 @@ impl Translator {
         let start = start.unwrap_or_else(|| Table::root(&format, root));
         let mut steps = Walk { translator: self, input: input.0, structures, fx };
         match walk(&format, start, input.0, &mut steps) {
-            Ok(walk::Leaf { pa, rights, .. }) => Ok(Mapping { page: pa.page(), rights }),
+            Ok(walk::Leaf { output, rights, .. }) => Ok(Mapping { page: output.page(), rights }),
             // Entries without R and W grant nothing; which right is missing is the caller's to say.
             Err(walk::Stop { why: Why::Absent, .. }) => Ok(Mapping { page: Pa(0), rights: Rights::NONE }),
             Err(walk::Stop { why: Why::Reserved, .. }) => Err(Reason::TableReserved),
-            Err(walk::Stop { why: Why::Fetch, level }) if level == width.levels() => {
+            Err(walk::Stop { why: Why::Fetch(NotRam), level }) if level == width.levels() => {
                 Err(Reason::ContextInvalid)
             }
-            Err(walk::Stop { why: Why::Fetch, .. }) => Err(Reason::TableAccess),
+            Err(walk::Stop { why: Why::Fetch(NotRam), .. }) => Err(Reason::TableAccess),
         }
     }
 
@@ -256,7 +256,9 @@ struct Walk<'a> {
     fx: &'a mut Effects,
 }
 
-impl Steps for Walk<'_> {
+impl Steps<SecondStage> for Walk<'_> {
+    type Error = NotRam;
+
     #[inline]
     fn fetch(&mut self, level: u32, address: Pa) -> Result<u64, NotRam> {
         let raw = self.translator.mem.load64(address)?;

@@ -106,7 +106,9 @@ struct Reached<'a> {
     tables: Vec<Table>,
 }
 
-impl Steps for Reached<'_> {
+impl Steps<SecondStage> for Reached<'_> {
+    type Error = NotRam;
+
     fn fetch(&mut self, _: u32, address: Pa) -> Result<u64, NotRam> {
         self.mem.load64(address)
     }

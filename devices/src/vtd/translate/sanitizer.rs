@@ -13,7 +13,9 @@ use super::legacy::{ENTRY_NAMES, Mapping};
 use crate::addr::{Iova, Pa, SourceId};
 use crate::events::Time;
 use crate::fabric::{Access, Effect, Effects, Initiator, Transaction};
+use crate::iommu::Stale;
 use crate::iommu::walk::{Leaf, Stop, Table, Why};
+use crate::mem::NotRam;
 use crate::vtd::fault::Reason;
 use crate::vtd::interrupt_remapping::{self, Irte};
 use crate::vtd::regs::{Irta, Rtaddr};
@@ -138,7 +140,7 @@ impl Translator {
             }
             (None, Err(Stop { level, why })) => {
                 let what = match why {
-                    Why::Fetch => "that cannot be read",
+                    Why::Fetch(NotRam) => "that cannot be read",
                     Why::Absent => "that is not present",
                     Why::Reserved => "with reserved bits set",
                 };
@@ -226,7 +228,7 @@ impl Translator {
     }
 
     fn report_stale(&self, stale: StaleUse, fx: &mut Effects) {
-        fx.push(Effect::Stale { unit: self.unit, stale });
+        fx.push(Effect::Stale { unit: self.unit, stale: Stale::Vtd(stale) });
     }
 }
 

@@ -121,7 +121,7 @@ fn the_controller_asks_with_the_requester_id_that_it_was_given() {
             assert_eq!(read32(&mut machine, UNIT + 0x228), u32::from(source.0));
         }
         // An operating system learns it from the DMAR table.
-        let units = machine.description().dmar.unwrap().units;
+        let units = machine.description().unwrap().dmar.unwrap().units;
         let scope = units[0].scopes.iter().find(|scope| matches!(scope.kind, ScopeKind::IoApic(_))).unwrap();
         assert_eq!(scope.start_bus, source.bus());
         assert_eq!(scope.path, [PathStep { device: source.device(), function: source.function() }]);

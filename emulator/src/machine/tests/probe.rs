@@ -42,7 +42,7 @@ fn the_unit_that_serves_the_source_explains() {
     // The last two are the function behind the root port, and one that is not there.
     for (source, index) in [("00:01.0", 0), ("00:02.0", 1), ("01:00.0", 1), ("05:00.0", 1)] {
         let explained = explain(&machine, source, Access::Read, 0x5000).unwrap();
-        let refused = matches!(explained.explanation.answer, Answer::Refused { .. });
+        let refused = matches!(explained.explanation.vtd().unwrap().answer, Answer::Refused(_));
         assert_eq!(refused, index == 0, "{explained}");
         assert!(explained.notes.contains(&unit(index)), "{explained}");
     }
@@ -79,7 +79,7 @@ fn the_io_apic_is_explained_as_remapping_treats_it() {
         for (source, admitted) in [(ioapic, admitted), ("00:01.0", true), ("00:02.0", false)] {
             // Remappable format, index 1.
             let explained = explain(&machine, source, Access::Write, 0xfee0_0030).unwrap();
-            let code = explained.explanation.answer.cause().map(|cause| cause.code.0);
+            let code = explained.explanation.vtd().unwrap().answer.cause().map(|cause| cause.code.0);
             assert_eq!(code, (!admitted).then_some(0x26), "{board}, {source}: {explained}");
         }
     }

@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Mutex;
 
+use devices::iommu::{UnitId, UnitKind};
 use devices::trace::TraceEvent;
-use devices::vtd::UnitId;
 
 use super::*;
 use crate::config::IommuSpec;
@@ -129,7 +129,10 @@ fn traces_name_the_unit() {
     let unit = |text: &str| text.parse::<IommuSpec>().unwrap();
     assert_eq!(trace(vec![unit("vtd-legacy")]), ["null", r#""vtd""#]);
     let two = vec![unit("vtd-legacy,devices=00:00.0"), unit("vtd-legacy")];
-    assert_eq!(two.iter().map(|spec| spec.unit.unit).collect::<Vec<_>>(), [UnitId::ONLY; 2]);
+    assert_eq!(
+        two.iter().map(|spec| spec.vtd().unwrap().config.unit).collect::<Vec<_>>(),
+        [UnitId::only(UnitKind::Vtd); 2]
+    );
     assert_eq!(trace(two), [r#""vtd1""#, r#""vtd0""#]);
 }
 

@@ -3,7 +3,7 @@
 use super::bench::{BYTES, Bench};
 use crate::edu::Edu;
 use crate::error::Error;
-use crate::hw::{Hw, message};
+use crate::hw::{Hw, Pc, message};
 use crate::vtd::{READ, Size, WRITE};
 
 /// Below 256 MiB: the device cuts addresses to 28 bits.
@@ -11,7 +11,7 @@ const READ_IOVA: u32 = 0x0a10_0000;
 const WRITE_IOVA: u32 = 0x0a20_0000;
 const VECTOR: u8 = 0x45;
 
-pub fn run<H: Hw>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
+pub fn run<H: Pc>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
     let Some(edu) = bench.parts.edu else {
         bench.skip("edu does DMA through its own page tables", "no edu in this machine");
         return Ok(());
@@ -38,7 +38,7 @@ fn dma<H: Hw>(bench: &mut Bench<'_, H>, edu: Edu) -> Result<(), Error> {
     Ok(())
 }
 
-fn msi<H: Hw>(bench: &mut Bench<'_, H>, edu: Edu) -> Result<(), Error> {
+fn msi<H: Pc>(bench: &mut Bench<'_, H>, edu: Edu) -> Result<(), Error> {
     let target = message(bench.hw, VECTOR);
     edu.function().enable_msi(bench.hw, target)?;
     edu.raise(bench.hw, 0x5);

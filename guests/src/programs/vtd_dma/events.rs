@@ -3,7 +3,7 @@
 use super::bench::{BYTES, Bench};
 use crate::error::Error;
 use crate::exerciser::{Dma, Op};
-use crate::hw::{Hw, interrupt_soon, message, next_interrupt};
+use crate::hw::{Hw, Pc, interrupt_soon, message, next_interrupt};
 use crate::vtd::regs::{ICS, IWC};
 use crate::vtd::{Descriptor, Event};
 
@@ -16,7 +16,7 @@ const MSIX: u16 = 3;
 /// Never mapped.
 const UNMAPPED: u64 = 0x31_0000_0000;
 
-pub fn run<H: Hw>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
+pub fn run<H: Pc>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
     let stray = interrupt_soon(bench.hw);
     bench.check(Ok(stray.is_none()), format_args!("no interrupt came that nobody asked for"));
     fault_event(bench)?;
@@ -28,6 +28,7 @@ pub fn run<H: Hw>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
 impl<H: Hw> Bench<'_, H> {
     /// Checks that `vector` is the next interrupt.
     pub fn expect_interrupt(&mut self, vector: u8, what: &str) {
+        let vector = u32::from(vector);
         let got = next_interrupt(self.hw);
         self.check(Ok(got == Some(vector)), format_args!("{what}"));
         match got {
@@ -46,7 +47,7 @@ impl<H: Hw> Bench<'_, H> {
     }
 }
 
-fn fault_event<H: Hw>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
+fn fault_event<H: Pc>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
     let unit = bench.parts.unit;
     let target = message(bench.hw, FAULT_VECTOR);
     let dma = Dma::new(Op::Read { len: BYTES, buffer: 0 }, UNMAPPED);
@@ -80,7 +81,7 @@ fn fault_event<H: Hw>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
     Ok(())
 }
 
-fn invalidation_event<H: Hw>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
+fn invalidation_event<H: Pc>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
     let unit = bench.parts.unit;
     let target = message(bench.hw, WAIT_VECTOR);
     unit.set_event(bench.hw, Event::Invalidation, target);
@@ -99,7 +100,7 @@ fn invalidation_event<H: Hw>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
     Ok(())
 }
 
-fn msix<H: Hw>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
+fn msix<H: Pc>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
     let target = message(bench.hw, MSIX_VECTOR);
     let (function, msix) = (bench.parts.device.function(), bench.parts.device.msix());
     msix.set(bench.hw, MSIX, target);
@@ -121,7 +122,7 @@ fn msix<H: Hw>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
 }
 
 /// A dword that a device writes into the message window is an interrupt, whoever meant it.
-fn written_message<H: Hw>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
+fn written_message<H: Pc>(bench: &mut Bench<'_, H>) -> Result<(), Error> {
     let (address, data) = message(bench.hw, WRITTEN_VECTOR);
     bench.parts.device.write_buffer(bench.hw, 0, &[data]);
     bench.dma(&Dma::new(Op::Write { len: 4, buffer: 0 }, address))?;

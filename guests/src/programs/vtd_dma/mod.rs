@@ -27,12 +27,12 @@ mod remapped;
 
 use super::{FAILED, HELD};
 use crate::error::Error;
-use crate::hw::Hw;
+use crate::hw::Pc;
 use crate::tap::Tap;
 use bench::{Bench, Parts};
 
 /// Runs the program; returns [`HELD`] or [`FAILED`].
-pub fn run<H: Hw>(hw: &mut H) -> u32 {
+pub fn run<H: Pc>(hw: &mut H) -> u32 {
     let tap = Tap::start(hw);
     let held = match Parts::find(hw) {
         Ok(parts) => sections(Bench { hw, tap, parts }),
@@ -44,7 +44,7 @@ pub fn run<H: Hw>(hw: &mut H) -> u32 {
     if held { HELD } else { FAILED }
 }
 
-fn sections<H: Hw>(mut bench: Bench<'_, H>) -> bool {
+fn sections<H: Pc>(mut bench: Bench<'_, H>) -> bool {
     type Section<H> = fn(&mut Bench<'_, H>) -> Result<(), Error>;
     let sections: [(&str, Section<H>); 14] = [
         ("the unit and what it can do", capabilities::run),

@@ -26,7 +26,7 @@ fn executions(c: &mut Criterion) {
     let inputs = inputs();
     let mut group = c.benchmark_group("fuzz");
     group.throughput(Throughput::Elements(1));
-    for name in ["decode", "vtd", "pci", "iommufd"] {
+    for name in ["decode", "vtd", "smmuv3", "smmuv3_decode", "gic", "pci", "iommufd"] {
         let target = Target::named(name).expect("the target exists");
         let mut at = 0;
         group.bench_function(name, |b| {

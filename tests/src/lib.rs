@@ -3,6 +3,7 @@
 pub mod domain;
 pub mod fuzz;
 pub mod oracle;
+pub mod stream;
 
 // It belongs to the tests of iommufd, which cannot depend on this crate.
 #[path = "../../iommufd/tests/support/mod.rs"]

@@ -57,7 +57,7 @@ mod on_kvm {
     use std::time::Duration;
 
     use emulator::kvm::{self, Limits};
-    use emulator::machine::layout;
+    use emulator::machine::layout::q35 as layout;
     use firmware::boot::{self, BootConfig};
 
     use super::*;

@@ -120,11 +120,12 @@ impl Dma {
         Self { source, address, op, pasid: None, translated: false, privileged: false, execute: false }
     }
 
-    /// Whether it needs more than address, length and direction.
+    /// Whether it is of a master that makes plain requests, and needs no more than address, length and
+    /// direction.
     pub fn is_plain(&self) -> bool {
-        let Self { source: _, address: _, op, pasid, translated, privileged, execute } = *self;
+        let Self { source, address: _, op, pasid, translated, privileged, execute } = *self;
         let special = pasid.is_some() || translated || privileged || execute;
-        !special && !matches!(op, DmaOp::Atomic(_))
+        source != SOURCES[2] && !special && !matches!(op, DmaOp::Atomic(_))
     }
 }
 
@@ -327,7 +328,7 @@ fn register(place: u8, shape: u16) -> u64 {
     }
 }
 
-fn size(shape: u16) -> usize {
+pub(super) fn size(shape: u16) -> usize {
     [4, 8, 4, 8, 4, 8, 1, 2][usize::from(shape & 7)]
 }
 
@@ -360,7 +361,7 @@ fn dma(place: u8, shape: u16, value: u64) -> Dma {
     }
 }
 
-fn atomic(choice: u16, value: u64) -> AtomicOp {
+pub(super) fn atomic(choice: u16, value: u64) -> AtomicOp {
     // Operands of 32 bits are the low halves.
     let (wide, narrow) = (value.rotate_left(32), value as u32);
     match choice % 6 {

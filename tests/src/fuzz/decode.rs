@@ -178,8 +178,8 @@ fn second_stage(place: u8, words: [u64; 2], config: &Config) {
     assert!(entries.fetches <= format.top(), "{} fetches", entries.fetches);
     if let Ok(leaf) = walked {
         let size = 1u64 << (12 + 9 * (leaf.level - 1));
-        assert_eq!(leaf.pa.0 & (size - 1), input & (size - 1), "the offset in the page");
-        assert_eq!(leaf.pa.0 & BEYOND, 0, "{} is out of reach", leaf.pa);
+        assert_eq!(leaf.output.0 & (size - 1), input & (size - 1), "the offset in the page");
+        assert_eq!(leaf.output.0 & BEYOND, 0, "{} is out of reach", leaf.output);
     }
 }
 
@@ -190,7 +190,9 @@ struct Entries {
     fetches: u32,
 }
 
-impl Steps for Entries {
+impl Steps<SecondStage> for Entries {
+    type Error = NotRam;
+
     fn fetch(&mut self, level: u32, address: Pa) -> Result<u64, NotRam> {
         self.fetches += 1;
         assert_eq!(address.0 & 7, 0, "an entry at {address}");

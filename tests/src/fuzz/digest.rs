@@ -37,6 +37,7 @@ impl Digest {
             Outcome::Done => 1,
             Outcome::Raz => 2,
             Outcome::Abort(abort) => 3 + abort as u64,
+            Outcome::Stalled(tag) => 5 + u64::from(tag.number),
         });
     }
 
@@ -55,6 +56,15 @@ impl Digest {
                 };
                 [3 + access, fault.source.0.into(), fault.address.0, fault.reason.code().into()]
             }
+            Effect::Event { report, .. } => [
+                9,
+                report.subject.stream.0.into(),
+                report.subject.address.0,
+                report.stall.map_or(0, |stag| 1 + u64::from(stag)),
+            ],
+            Effect::Resume { tag, .. } => [10, tag.number.into(), 0, 0],
+            Effect::Pulse { line } => [11, (*line).into(), 0, 0],
+            Effect::SendEvent { .. } => [12, 0, 0, 0],
             Effect::Stale { .. } => [8, 0, 0, 0],
             Effect::Line { line, asserted } => [6, (*line).into(), (*asserted).into(), 0],
             Effect::Schedule { device, time, .. } => [7, device.0.into(), time.0, 0],

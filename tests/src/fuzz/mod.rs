@@ -12,6 +12,7 @@ pub mod action;
 pub mod board;
 pub mod decode;
 pub mod digest;
+pub mod gic;
 pub mod iommufd;
 pub mod journal;
 pub mod minimize;
@@ -19,6 +20,8 @@ pub mod pci;
 pub mod qtest;
 pub mod record;
 pub mod seeds;
+pub mod smmuv3;
+pub mod smmuv3_decode;
 pub mod step;
 #[cfg(test)]
 mod tests;
@@ -58,10 +61,18 @@ pub struct Script {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 8] = [
     Target { name: "vtd", run: vtd::vtd, layout: Layout::Records, script: vtd_script },
     Target { name: "decode", run: decode::decode, layout: Layout::Records, script: decode_script },
     Target { name: "pci", run: pci::pci, layout: Layout::Records, script: pci_script },
+    Target { name: "smmuv3", run: smmuv3::smmuv3, layout: Layout::Records, script: smmuv3_script },
+    Target {
+        name: "smmuv3_decode",
+        run: smmuv3_decode::smmuv3_decode,
+        layout: Layout::Records,
+        script: smmuv3_decode_script,
+    },
+    Target { name: "gic", run: gic::gic, layout: Layout::Records, script: gic_script },
     Target { name: "iommufd", run: iommufd::iommufd, layout: Layout::Records, script: iommufd_script },
     Target { name: "qtest", run: qtest::qtest, layout: Layout::Text, script: qtest_script },
 ];
@@ -87,17 +98,37 @@ impl Layout {
 }
 
 fn script(iommu: &str, steps: impl Iterator<Item = step::Step>) -> Script {
-    let lines = board::prologue().into_iter().chain(steps).map(|step| step.to_string());
-    Script { command: board::options(iommu), lines: lines.collect() }
+    let lines = board::Q35.prologue().into_iter().chain(steps).map(|step| step.to_string());
+    Script { command: board::Q35.options(iommu), lines: lines.collect() }
 }
 
 fn vtd_script(data: &[u8]) -> Script {
     let (variant, actions) = vtd::plan(data);
-    script(&variant.options(), board::lower(&actions).into_iter())
+    script(&variant.options(), board::Q35.lower(&actions).into_iter())
+}
+
+fn virt_script(iommu: &str, steps: Vec<step::Step>) -> Script {
+    let lines = board::VIRT.prologue().into_iter().chain(steps).map(|step| step.to_string());
+    Script { command: board::VIRT.options(iommu), lines: lines.collect() }
+}
+
+fn smmuv3_script(data: &[u8]) -> Script {
+    let (variant, ops) = smmuv3::plan(data);
+    let actions = smmuv3::plan::actions(&ops, variant.has_el2());
+    virt_script(&variant.options(), board::VIRT.lower(&actions))
+}
+
+fn smmuv3_decode_script(data: &[u8]) -> Script {
+    let (preset, actions) = smmuv3_decode::plan(data);
+    virt_script(&format!("{preset},cache=off"), board::VIRT.lower(&actions))
+}
+
+fn gic_script(data: &[u8]) -> Script {
+    virt_script("smmuv3.2-nested", gic::lower(&gic::plan(data).1))
 }
 
 fn decode_script(data: &[u8]) -> Script {
-    script("vtd-legacy,cache=off", board::lower(&decode::plan(data)).into_iter())
+    script("vtd-legacy,cache=off", board::Q35.lower(&decode::plan(data)).into_iter())
 }
 
 fn pci_script(data: &[u8]) -> Script {
@@ -115,8 +146,8 @@ fn iommufd_script(data: &[u8]) -> Script {
 }
 
 fn qtest_script(data: &[u8]) -> Script {
-    let prologue = board::prologue().into_iter().map(|step| step.to_string());
+    let prologue = board::Q35.prologue().into_iter().map(|step| step.to_string());
     let text = String::from_utf8_lossy(data);
     let lines = prologue.chain(text.lines().map(str::to_owned)).collect();
-    Script { command: board::options(qtest::IOMMU), lines }
+    Script { command: board::Q35.options(qtest::IOMMU), lines }
 }

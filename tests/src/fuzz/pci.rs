@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use emulator::machine::Interrupt;
 
 use super::action::{Planner, WORLD, pointer};
-use super::board::{Board, ECAM, FUNCTIONS, Placed, ROOT_PORT, VTD, config, lower};
+use super::board::{Board, FUNCTIONS, Placed, Q35, ROOT_PORT};
 use super::digest::Digest;
 use super::record::{Input, Record};
 use super::step::Step;
@@ -111,10 +111,12 @@ fn run(board: &mut Board, ops: &[Op]) -> Digest {
             match interrupt {
                 Interrupt::Message { address, data } => digest.number(address ^ u64::from(data) << 32),
                 Interrupt::Line { line, asserted } => digest.number(line as u64 * 2 + u64::from(asserted)),
+                Interrupt::Pulse { line } => unreachable!("an edge on line {line} of a PC"),
+                Interrupt::Event => unreachable!("an event for the processors of a PC"),
             }
         }
     }
-    let gsts = Step::Read { address: VTD + 0x1c, size: 4 }.run(&mut board.machine);
+    let gsts = Step::Read { address: Q35.unit + 0x1c, size: 4 }.run(&mut board.machine);
     assert_eq!(gsts & !GSTS_BITS, 0, "GSTS {gsts:#x}");
     digest.number(board.machine.now().0);
     digest
@@ -132,7 +134,7 @@ fn command(board: &mut Board, step: &Step) -> u64 {
         }
         Step::Read { address, .. } => {
             assert_eq!(now, before, "{step} took time");
-            if (ECAM..ECAM + (256 << 20)).contains(&address) {
+            if (Q35.ecam..Q35.ecam + (256 << 20)).contains(&address) {
                 assert_eq!(value, step.run(&mut board.machine), "{step} changed what it read");
             }
         }
@@ -160,7 +162,7 @@ impl Devices {
         if kind & 3 == 0 {
             let mut actions = Vec::new();
             self.unit.plan(Record { kind: kind >> 2, ..record }, &mut actions);
-            lower(&actions).into_iter().for_each(push);
+            Q35.lower(&actions).into_iter().for_each(push);
             return;
         }
         let size = [4, 4, 2, 1, 8, 4, 4, 8][usize::from(shape & 7)];
@@ -262,7 +264,7 @@ fn msix(place: u8, shape: u16, value: u64, ops: &mut Vec<Op>) {
     ops.push(Op::Step(Step::write64(entry + 8, value >> 32 & 0xffff | u64::from(shape & 0x200) << 23)));
     // Command, then every dword that may be the capability; most are read only.
     for offset in (0x40..0x80).step_by(4).filter(|offset| shape & 0x400 == 0 || *offset == 0x40) {
-        ops.push(Op::Step(Step::write32(config(source, offset), 0x8000_0000)));
+        ops.push(Op::Step(Step::write32(Q35.config(source, offset), 0x8000_0000)));
     }
 }
 
@@ -275,7 +277,7 @@ fn configuration(place: u8, shape: u16) -> u64 {
     };
     let offset = u64::from(shape >> 3);
     // The header and the capabilities behind it, sometimes extended configuration space.
-    config(source, if offset & 0x1800 == 0 { offset & 0xfff } else { offset & 0x7f })
+    Q35.config(source, if offset & 0x1800 == 0 { offset & 0xfff } else { offset & 0x7f })
 }
 
 fn register(function: Placed, shape: u16) -> u64 {

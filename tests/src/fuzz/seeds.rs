@@ -43,6 +43,202 @@ const fn wrong(entry: u64, bit: u64) -> Record {
     record(5, 0, 0x18, 0x20_0000_1000 | bit << 48 | 1 << 54 | entry << 57)
 }
 
+/// An SMMU with both stages and caches that keep everything; with every feature; with one stage only.
+const NESTED: u8 = 0x42;
+const FULL: u8 = 0x43;
+const STAGE_1: u8 = 0x40;
+/// Four processors, and every input twice.
+const PROCESSORS: u8 = 0x83;
+
+/// The seeds of an SMMU, with the unit that each is for.
+fn smmuv3() -> Vec<(&'static str, u8, Vec<Record>)> {
+    let enable = record(7, 0, 0, 0);
+    // Streams of 00:03.0 with Config 100 to 111.
+    let stream = |shape| record(15, 0, shape, 0);
+    // The page at 0x1000 leads to the first or second data page, by stage 1 or stage 2.
+    let (map, moved, map_2) =
+        (record(5, 0, 0, 0x1000), record(5, 0, 0, 0x1_0000_1000), record(6, 0, 0, 0x2_0000_1000));
+    let (write, read) = (record(10, 0, 0x41, 0x1000), record(10, 0, 0x40, 0x1000));
+    let tables_flush = record(14, 0x21, 0, 0);
+    let (flush, reset, snapshot) = (record(14, 0x20, 0, 0), record(14, 0, 0, 0), record(14, 0x10, 0, 0));
+    let wrong = |kind, shape, entry: u64, bit: u64| {
+        record(kind, 0, shape, 0x1000 | bit << 48 | 1 << 54 | entry << 57)
+    };
+    // The master on the platform bus, with faults that stall.
+    let (waits, waiting) = (record(15, 2, 1 << 12 | 1, 0), record(10, 0x30, 0x40, 0x1000));
+    let map_waiting = record(5, 2, 0, 0x1000);
+    let resume = |stag| record(8, 0xc2, 1, stag);
+    vec![
+        ("stage-1", NESTED, vec![enable, stream(1), map, write, read, TIME]),
+        ("stage-2", NESTED, vec![enable, stream(2), map_2, write, read]),
+        ("nested", NESTED, vec![enable, stream(3), map, write, read]),
+        (
+            "nested-apart",
+            NESTED,
+            vec![enable, stream(3), record(5, 0, 0x400, 0x10_0000_1000), map_2, write, flush, read],
+        ),
+        ("bypass", NESTED, vec![enable, stream(0), write, record(10, 0xc0, 0x41, 0x4_0000)]),
+        ("off", NESTED, vec![record(10, 0xc0, 0x41, 0x4_0000), record(3, 2, 0, 1 << 20), write]),
+        (
+            "stale",
+            NESTED,
+            vec![enable, stream(1), map, write, moved, write, record(8, 0x40, 0, 0x1000), write],
+        ),
+        (
+            "translations-flushed",
+            NESTED,
+            vec![enable, stream(1), map, read, moved, tables_flush, read, write],
+        ),
+        ("flushed", NESTED, vec![enable, stream(1), map, read, moved, flush, read, write, map, flush, write]),
+        (
+            "large-pages",
+            NESTED,
+            vec![enable, stream(1), record(5, 0, 6, 0x1000), read, record(5, 0, 7, 0x1000), flush, read],
+        ),
+        (
+            "granule-16k",
+            NESTED,
+            vec![enable, stream(1 | 1 << 2), map, write, stream(2 | 1 << 4), map_2, flush, write],
+        ),
+        (
+            "granule-64k",
+            NESTED,
+            vec![enable, stream(1 | 2 << 2), map, write, stream(2 | 2 << 4), map_2, flush, write],
+        ),
+        (
+            "substreams",
+            NESTED,
+            vec![enable, stream(1 | 1 << 6), map, record(10, 0x21, 0x41, 0x1000 | 1 << 44), write],
+        ),
+        ("two-levels", NESTED, vec![record(7, 1, 0, 0), stream(1 | 3 << 6 | 2 << 8), map, write]),
+        ("el2", NESTED, vec![enable, stream(1 | 3 << 10), map, write, record(8, 0xa0, 0, 0x1000), write]),
+        (
+            "el2-e2h",
+            NESTED,
+            vec![record(7, 0x20, 0, 0), stream(1 | 3 << 10), map, write, record(8, 0xa0, 0x100, 0), write],
+        ),
+        ("read-only", NESTED, vec![enable, stream(1), record(5, 0, 1 << 5, 0x1000), read, write]),
+        ("no-stream", NESTED, vec![enable, write]),
+        ("ste-reserved", NESTED, vec![enable, wrong(15, 2, 2, 46), write]),
+        ("table-out-of-reach", NESTED, vec![enable, stream(1), wrong(5, 0, 0, 35), write]),
+        ("descriptor-out-of-reach", NESTED, vec![enable, wrong(15, 1, 0, 40), write]),
+        ("translated-requests", NESTED, vec![enable, stream(1), map, record(10, 0x2e, 0x40, 0x1000)]),
+        ("stall", NESTED, vec![enable, waits, waiting, map_waiting, resume(0), waiting]),
+        (
+            "stall-ends",
+            NESTED,
+            vec![enable, waits, waiting, waiting, record(8, 0xd2, 0, 0), waiting, record(2, 0, 0, 1)],
+        ),
+        ("overflow", NESTED, vec![record(7, 0x18, 0, 0), write, read, read, record(3, 1, 0, 2), read]),
+        (
+            "messages",
+            NESTED,
+            vec![record(7, 0x88, 0, 0), write, record(8, 0xe0, 5, 0x40), record(8, 0xf0, 0, 0xff)],
+        ),
+        ("command-error", NESTED, vec![enable, record(8, 0xf0, 0, 0xff), record(3, 0, 0, 1), TIME]),
+        (
+            "dirty",
+            FULL,
+            vec![
+                enable,
+                stream(1 | 3 << 14),
+                record(5, 0, 1 << 3 | 1 << 5 | 1 << 7, 0x1000),
+                read,
+                write,
+                flush,
+                write,
+            ],
+        ),
+        (
+            "dirty-stage-2",
+            FULL,
+            vec![enable, stream(2 | 3 << 14), record(6, 0, 1 << 3 | 1 << 5 | 1 << 7, 0x1000), read, write],
+        ),
+        ("first-silicon", STAGE_1, vec![enable, stream(1), map, write, record(8, 0x40, 0, 0x1000), write]),
+        (
+            "reset",
+            NESTED & 3,
+            vec![enable, stream(1), map, write, reset, read, enable, stream(2), map_2, write],
+        ),
+        (
+            "snapshot",
+            NESTED | 0x80,
+            vec![enable, stream(3), map, write, waits, waiting, snapshot, read, flush, read],
+        ),
+    ]
+}
+
+/// The seeds of an interrupt controller.
+fn gic() -> Vec<(&'static str, Vec<Record>)> {
+    let enable = record(4, 0, 0, 0);
+    let (mapd, mapc, mapti) = (record(5, 0, 0, 0), record(5, 0x20, 0, 0), record(5, 0x40, 0, 0));
+    let (message, take, hold) = (record(9, 0, 0, 0), record(12, 0, 1, 0), record(12, 0, 5, 0));
+    vec![
+        ("lpi", vec![enable, mapd, mapc, mapti, message, take]),
+        (
+            "lpi-moves",
+            vec![
+                enable,
+                mapd,
+                mapc,
+                mapti,
+                record(5, 0x20, 1 << 5 | 1 << 7, 0),
+                message,
+                record(5, 0xd0, 1 << 5, 0),
+                record(12, 1, 1, 0),
+            ],
+        ),
+        (
+            "lpi-is-disabled",
+            vec![enable, mapd, mapc, mapti, record(3, 0x60, 0, 0), record(5, 0xc0, 0, 0), message, take],
+        ),
+        (
+            "commands",
+            vec![
+                enable,
+                mapd,
+                mapc,
+                mapti,
+                record(5, 0x80, 0, 0),
+                record(5, 0xa0, 0, 0),
+                record(5, 0xb0, 0, 0),
+                record(5, 0xf0, 0, 0xff),
+            ],
+        ),
+        ("spi", vec![enable, record(10, 0, 1, 0), hold, record(10, 0, 0, 0), take]),
+        ("ppi", vec![enable, record(10, 1, 1, 3), record(12, 1, 1, 0)]),
+        ("sgi", vec![enable, record(11, 0, 8 << 3, 0x100_0001), take]),
+        ("no-processors", vec![enable, mapd, mapc, mapti, message, record(14, 0x60, 0, 0)]),
+        (
+            "queue-out-of-reach",
+            vec![record(4, 0xf8, 0, 0), record(1, 0x86, 1, 0xf_ffe0), record(15, 0, 0, 0)],
+        ),
+        ("reset", vec![enable, mapd, mapc, mapti, message, record(14, 0, 0, 0), take]),
+        ("snapshot", vec![enable, mapd, mapc, mapti, message, record(14, 0x20, 0, 0), take]),
+    ]
+}
+
+/// The seeds of the SMMU's decoders: an entry is eight records, of which those left out are zero.
+fn smmuv3_decode() -> Vec<(&'static str, Vec<Record>)> {
+    let of = |kind, place, shape, words: &[u64]| -> Vec<Record> {
+        words.iter().map(|word| record(kind, place, shape, *word)).collect()
+    };
+    vec![
+        ("ste", of(0, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 0])),
+        ("ste-stage-1", of(0, 1, 0, &[4, 1 << 31])),
+        ("cd", of(1, 0, 0, &[0])),
+        ("cd-el2", of(1, 4, 0, &[0, 1 << 4])),
+        ("invalidate-range", of(2, 8, 0, &[0x1f_3000, 0x1234_5501])),
+        ("resume", of(2, 17, 0, &[0x18_0000_2000, 3])),
+        ("sync", of(2, 19, 0, &[0x1000, 0x1000])),
+        ("stream-table", of(3, 0, 0, &[0x4000_1000, 6, 0x18])),
+        ("two-levels", of(3, 0, 0, &[0x4000_1000, 1 << 16 | 8 << 6 | 16, 0x18, 0x4000_2009])),
+        ("context-table", of(4, 0, 3, &[1 << 4 | 7 << 59, 0, 0, 0, 0, 0, 0, 0x4000_4001])),
+        ("walk", of(5, 0, 0x123, &[0x4000_c003, 0x4000_0743])),
+        ("block", of(5, 0x10, 0x123, &[0x4000_0741])),
+    ]
+}
+
 /// All seeds.
 pub fn seeds() -> Vec<Seed> {
     let unit: &[(&str, &[Record])] = &[
@@ -270,6 +466,22 @@ pub fn seeds() -> Vec<Seed> {
     }));
     all.extend(records("decode", decode));
     all.extend(records("pci", machine));
+    all.extend(smmuv3().into_iter().map(|(name, config, records)| Seed {
+        target: "smmuv3",
+        name,
+        data: Input { config, records }.to_bytes(),
+    }));
+    all.extend(gic().into_iter().map(|(name, records)| Seed {
+        target: "gic",
+        name,
+        data: Input { config: PROCESSORS, records }.to_bytes(),
+    }));
+    // Preset 3 has everything.
+    all.extend(smmuv3_decode().into_iter().map(|(name, records)| Seed {
+        target: "smmuv3_decode",
+        name,
+        data: Input { config: 3, records }.to_bytes(),
+    }));
     all.extend(text.map(|(name, text)| Seed { target: "qtest", name, data: text.into() }));
     // The same with caches and every option.
     let full = all.iter().find(|seed| seed.name == "mapped").map(|seed| {

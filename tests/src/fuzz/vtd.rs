@@ -383,7 +383,13 @@ impl Run<'_> {
                     }
                     Effect::Schedule { .. } => self.due += 1,
                     Effect::Interrupt { .. } | Effect::Stale { .. } => {}
-                    Effect::Line { .. } => panic!("the unit has no lines"),
+                    Effect::Line { .. }
+                    | Effect::Pulse { .. }
+                    | Effect::SendEvent { .. }
+                    | Effect::Event { .. }
+                    | Effect::Resume { .. } => {
+                        panic!("{effect:?} of a VT-d unit")
+                    }
                 }
             }
         }

@@ -1,10 +1,12 @@
-//! A second VT-d unit, deliberately naive, to compare the fast one with.
+//! Second units, deliberately naive, to compare the fast ones with.
 //!
-//! Written from the specification alone: bit numbers are literals as the specification prints them,
-//! reasons are numbers, addresses are plain integers, nothing is cached and nothing is shared with
-//! the model it judges. [`legacy`] decides about one request, [`log`] keeps the fault records.
+//! Written from the specifications alone: bit numbers are literals as the specification prints them,
+//! reasons are numbers, addresses are plain integers, nothing is cached and nothing is shared with the
+//! models they judge. For VT-d, [`legacy`] decides about one request and [`log`] keeps the fault records;
+//! [`smmuv3`] decides about one transaction, its event record included.
 //!
-//! What is absent: registers, queues, interrupts, scalable mode.
+//! What is absent: registers, queues, interrupts; of VT-d, scalable mode.
 
 pub mod legacy;
 pub mod log;
+pub mod smmuv3;

@@ -99,7 +99,9 @@ impl Rig {
         let completed = match outcome {
             Outcome::Done => true,
             Outcome::Abort(Abort::Ur) => false,
-            Outcome::Raz | Outcome::Abort(Abort::Ca) => return Err(format!("{request:?} {outcome}")),
+            Outcome::Raz | Outcome::Abort(Abort::Ca) | Outcome::Stalled(_) => {
+                return Err(format!("{request:?} {outcome}"));
+            }
         };
         let found = Ending { done, completed, data: read, interrupts };
         if found == expected {

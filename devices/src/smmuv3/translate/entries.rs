@@ -8,6 +8,7 @@
 use crate::addr::{Iova, Ipa, Pa, Pasid, StreamId};
 use crate::fabric::{Access, Transaction};
 use crate::iommu::cache::{Cache, Ticket};
+use crate::iommu::page_place;
 use crate::mem::Handle;
 use crate::smmuv3::invalidation::{AddressRange, StreamWorld, VmidMatch};
 use crate::smmuv3::tables::ste::Overrides;
@@ -82,8 +83,7 @@ impl Tag {
 /// The set of a page: neighbours in different sets, large strides spread. The top byte does not count,
 /// so that addresses that differ in an ignored one share their set.
 pub(super) fn place(address: u64) -> u64 {
-    let page = (address & PAGE) >> 12;
-    page ^ (page >> 10) ^ (page >> 20)
+    page_place((address & PAGE) >> 12)
 }
 
 /// Page and twelve bits that make a mix of several unlikely; the data says whose it is. `None` for the

@@ -32,6 +32,7 @@ use crate::fabric::{
     Abort, Access, Effect, Effects, Initiator, Kind, Outcome, Transaction, Translate, Verdict,
 };
 use crate::iommu::cache::Cache;
+use crate::iommu::replace_bits;
 use crate::mem::{Handle, PhysMem};
 use crate::trace::TraceEvent;
 use entries::PAGE_BITS;
@@ -151,9 +152,7 @@ impl Translator {
 
     /// Replaces the mode bits that `mask` selects.
     fn set_mode(&self, mask: u32, bits: u32) {
-        let replace = |mode| Some((mode & !mask) | (bits & mask));
-        // The update always succeeds; the old value does not matter.
-        let _ = self.mode.fetch_update(Ordering::AcqRel, Ordering::Acquire, replace);
+        replace_bits(&self.mode, mask, bits);
     }
 
     #[inline]

@@ -2,6 +2,7 @@
 
 use crate::addr::{Iova, PAGE_SIZE, Pa, SourceId};
 use crate::iommu::cache::{Cache, Ticket};
+use crate::iommu::page_place;
 use crate::iommu::walk::{Rights, Table, page_bits};
 use crate::mem::Handle;
 
@@ -74,7 +75,7 @@ impl IotlbEntry {
 
     /// The set of a page: neighbours in different sets, large strides spread.
     pub fn place(page: u64) -> u64 {
-        page ^ (page >> 10) ^ (page >> 20)
+        page_place(page)
     }
 
     /// Page number and source in one word; no table reaches pages whose number has more than 48 bits.

@@ -28,6 +28,7 @@ use crate::fabric::{
     is_interrupt_write, is_message,
 };
 use crate::iommu::cache::{self, Cache};
+use crate::iommu::replace_bits;
 use crate::mem::PhysMem;
 use crate::trace::TraceEvent;
 pub(super) use entries::IotlbEntry;
@@ -180,9 +181,7 @@ impl Translator {
 
     /// Replaces the mode bits that `mask` selects.
     fn set_mode(&self, mask: u32, bits: u32) {
-        let replace = |mode| Some((mode & !mask) | (bits & mask));
-        // The update always succeeds; the old value does not matter.
-        let _ = self.mode.fetch_update(Ordering::AcqRel, Ordering::Acquire, replace);
+        replace_bits(&self.mode, mask, bits);
     }
 
     /// Whether this root asks for abort-DMA mode, and the unit has it [VT-d 3.4.4].

@@ -98,9 +98,22 @@ impl<const W: usize> Cache<W> {
     /// The data cached under `key`. `place` chooses the set: equal keys have equal places.
     #[inline]
     pub fn lookup(&self, place: u64, key: u64) -> Option<[u64; W]> {
-        let way = self.set(place)?.ways.iter().find(|way| way.key.load(Ordering::Relaxed) == key)?;
-        let data = way.read(key)?;
-        if self.policy == Policy::Adversarial { self.maybe_drop(way, key, data) } else { Some(data) }
+        let mut data = [0; W];
+        self.lookup_into(place, key, &mut data).then_some(data)
+    }
+
+    /// As [`Self::lookup`], into `data`, which means nothing if the answer is false. For a caller that keeps
+    /// many words in memory: a result would be copied there, in pieces other than those it was stored in, for
+    /// which processors wait.
+    #[inline]
+    pub fn lookup_into(&self, place: u64, key: u64, data: &mut [u64; W]) -> bool {
+        let Some(set) = self.set(place) else { return false };
+        let Some(way) = set.ways.iter().find(|way| way.key.load(Ordering::Relaxed) == key) else {
+            return false;
+        };
+        let Some(found) = way.read(key) else { return false };
+        *data = found;
+        self.policy != Policy::Adversarial || self.spares(way, key)
     }
 
     /// The data cached under `key`, without a lookup's effects: nothing is dropped at random.
@@ -211,14 +224,14 @@ impl<const W: usize> Cache<W> {
         self.sets.len().checked_sub(1).map(|mask| place as usize & mask)
     }
 
-    /// A hit under [`Policy::Adversarial`].
+    /// Whether a hit under [`Policy::Adversarial`] remains one.
     #[cold]
-    fn maybe_drop(&self, way: &Way<W>, key: u64, data: [u64; W]) -> Option<[u64; W]> {
-        if !self.chance(4) {
-            return Some(data);
+    fn spares(&self, way: &Way<W>, key: u64) -> bool {
+        let drops = self.chance(4);
+        if drops {
+            way.clear_if(|found, _| found == key);
         }
-        way.clear_if(|found, _| found == key);
-        None
+        !drops
     }
 
     /// True once in `n` times.

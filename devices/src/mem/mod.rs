@@ -256,10 +256,23 @@ impl PhysMem {
     /// [`NotRam`] if any word is not RAM, also where `pa` is not a multiple of 8.
     #[inline]
     pub fn load_words<const N: usize>(&self, pa: Pa) -> Result<[u64; N], NotRam> {
+        let mut words = [0; N];
+        self.load_words_into(pa, &mut words).map(|()| words)
+    }
+
+    /// As [`Self::load_words`], into `words`, which stay as they are if any is not RAM. For a caller that
+    /// keeps them in memory: a result would be copied there, in pieces other than those it was stored in, for
+    /// which processors wait.
+    ///
+    /// # Errors
+    /// [`NotRam`], likewise.
+    #[inline]
+    pub fn load_words_into<const N: usize>(&self, pa: Pa, words: &mut [u64; N]) -> Result<(), NotRam> {
         match self.find_in(0, pa).map(|(_, region, offset)| region.load_words(offset)) {
-            Some(Ok(words)) => Ok(words),
-            _ => self.load_words_elsewhere(pa),
+            Some(Ok(found)) => *words = found,
+            _ => *words = self.load_words_elsewhere(pa)?,
         }
+        Ok(())
     }
 
     /// Words that may lie in several regions.

@@ -73,6 +73,9 @@ fn words_in_a_row_may_lie_in_several_regions() {
         (u64::MAX - 15, Err(NotRam)),
     ] {
         assert_eq!(mem.load_words(Pa(pa)), words, "{pa:#x}");
+        let mut into = [u64::MAX; 4];
+        let loaded = mem.load_words_into(Pa(pa), &mut into);
+        assert_eq!((loaded, into), (words.map(|_| ()), words.unwrap_or([u64::MAX; 4])), "{pa:#x}");
     }
 }
 

@@ -2,11 +2,13 @@
 
 mod decode;
 mod illegal;
+mod packed;
 
 use crate::register;
 use crate::smmuv3::vmsa::Stage1;
 pub use decode::decode;
 pub use illegal::{Base, Illegal};
+pub(in crate::smmuv3) use packed::Packed;
 
 register! {
     /// Context descriptor [SMMUv3 5.4]. Fields of what is never advertised have no accessor.

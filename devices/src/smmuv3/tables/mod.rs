@@ -53,3 +53,22 @@ fn reachable_bits(output_bits: u32, granule: Granule, ds: bool) -> u32 {
 fn shareability(encoding: u8) -> u8 {
     if encoding == 0b01 { 0b00 } else { encoding }
 }
+
+/// A granule in two bits.
+const fn granule_number(granule: Granule) -> u8 {
+    match granule {
+        Granule::K4 => 0,
+        Granule::K16 => 1,
+        Granule::K64 => 2,
+    }
+}
+
+/// The granule of [`granule_number`].
+#[inline]
+const fn granule_of(number: u8) -> Granule {
+    match number {
+        0 => Granule::K4,
+        1 => Granule::K16,
+        _ => Granule::K64,
+    }
+}

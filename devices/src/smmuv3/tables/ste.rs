@@ -2,6 +2,7 @@
 
 mod decode;
 mod illegal;
+mod packed;
 mod stage2;
 
 use crate::register;
@@ -11,6 +12,7 @@ use crate::smmuv3::regs::Gbpa;
 use crate::smmuv3::vmsa::Stage2;
 pub use decode::decode;
 pub use illegal::Illegal;
+pub(in crate::smmuv3) use packed::Packed;
 
 register! {
     /// Stream table entry [SMMUv3 5.2]. Fields of what is never advertised (Secure, Realm, MPAM, DPT,

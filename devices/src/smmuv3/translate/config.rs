@@ -35,20 +35,22 @@ impl Translator {
         StreamTable::new(global.strtab_base, global.strtab_base_cfg, &self.config)
     }
 
-    /// The STE of a stream, from the caches if `cached`, or else from memory. In line, as [`Self::cd_words`]
-    /// is: there is one caller beside the sanitizer, and 64 bytes to hand over.
+    /// Puts the STE of a stream, from the caches if `cached`, or else from memory, into `words`: handed over
+    /// as a result, they are copied in pieces that were not stored as such, for which processors wait. In
+    /// line, as [`Self::cd_words`] is: there is one caller beside the sanitizer.
     #[inline(always)]
     pub(super) fn ste_words(
         &self,
         stream: StreamId,
         global: &Global,
         cached: bool,
+        words: &mut [u64; 8],
         fx: &mut Effects,
-    ) -> Result<[u64; 8], Reason> {
+    ) -> Result<(), Reason> {
         let key = u64::from(stream.0);
-        if let Some(words) = lookup(&self.streams, cached, key) {
-            self.note(|| Sight::Ste { at: None, words });
-            return Ok(words);
+        if cached && self.streams.lookup_into(place(key), key, words) {
+            self.note(|| Sight::Ste { at: None, words: *words });
+            return Ok(());
         }
         let ticket = self.streams.ticket();
         let table = self.stream_table(global);
@@ -62,7 +64,9 @@ impl Translator {
                     }
                     None => {
                         let ticket = self.stream_descriptors.ticket();
-                        let [word] = self.fetch("L1STD", l1, fx).map_err(|NotRam| Reason::SteFetch(l1))?;
+                        let mut word = [0];
+                        self.fetch("L1STD", l1, &mut word, fx).map_err(|NotRam| Reason::SteFetch(l1))?;
+                        let [word] = word;
                         self.note(|| Sight::L1Std { at: Some(l1), word });
                         if cached {
                             self.stream_descriptors.insert(ticket, place(l1.0), l1.0, [word]);
@@ -73,29 +77,30 @@ impl Translator {
                 table.entry(L1Std::from_raw(word), stream).ok_or(Reason::BadStreamId)?
             }
         };
-        let words = self.fetch("STE", at, fx).map_err(|NotRam| Reason::SteFetch(at))?;
-        self.note(|| Sight::Ste { at: Some(at), words });
+        self.fetch("STE", at, words, fx).map_err(|NotRam| Reason::SteFetch(at))?;
+        self.note(|| Sight::Ste { at: Some(at), words: *words });
         if cached && self.streams.sets() != 0 {
             // Invalid entries may be cached as well [SMMUv3 16.2].
-            self.streams.insert(ticket, place(key), key, words);
+            self.streams.insert(ticket, place(key), key, *words);
         }
-        Ok(words)
+        Ok(())
     }
 
-    /// The CD of a substream, from the caches if the walker uses them, or else from memory: `index` is below
-    /// the size of `table`.
+    /// Puts the CD of a substream, from the caches if the walker uses them, or else from memory, into
+    /// `words`: `index` is below the size of `table`.
     #[inline(always)]
     pub(super) fn cd_words(
         &self,
         walker: &mut Walker<'_, '_>,
         table: &ContextTable,
         index: Pasid,
-    ) -> Result<[u64; 8], CdError> {
+        words: &mut [u64; 8],
+    ) -> Result<(), CdError> {
         let stream = u64::from(walker.stream.0) << 20;
         let key = stream | u64::from(index.get());
-        if let Some(words) = lookup(&self.contexts, walker.tickets.is_some(), key) {
-            self.note(|| Sight::Cd { at: None, words });
-            return Ok(words);
+        if walker.tickets.is_some() && self.contexts.lookup_into(place(key), key, words) {
+            self.note(|| Sight::Cd { at: None, words: *words });
+            return Ok(());
         }
         let at = match table.locate(index.get()).ok_or(Reason::BadSubstreamId)? {
             Lookup::Linear(at) => at,
@@ -107,7 +112,9 @@ impl Translator {
                         word
                     }
                     None => {
-                        let ([word], at) = self.fetch_context(walker, "L1CD", l1)?;
+                        let mut word = [0];
+                        let at = self.fetch_context(walker, "L1CD", l1, &mut word)?;
+                        let [word] = word;
                         self.note(|| Sight::L1Cd { at: Some(at), word });
                         if let Some(Tickets { context_descriptors: ticket, .. }) = walker.tickets {
                             self.context_descriptors.insert(*ticket, place(key), key, [word]);
@@ -119,45 +126,49 @@ impl Translator {
                 at.ok_or(Reason::BadSubstreamId)?
             }
         };
-        let (words, at) = self.fetch_context(walker, "CD", at)?;
-        self.note(|| Sight::Cd { at: Some(at), words });
+        let at = self.fetch_context(walker, "CD", at, words)?;
+        self.note(|| Sight::Cd { at: Some(at), words: *words });
         // From before the STE was read: that may have led to another table.
         if let Some(Tickets { contexts: ticket, .. }) = walker.tickets
             && self.contexts.sets() != 0
         {
-            self.contexts.insert(*ticket, place(key), key, words);
+            self.contexts.insert(*ticket, place(key), key, *words);
         }
-        Ok(words)
+        Ok(())
     }
 
     /// Reads words of a CD table: at a PA, or through stage 2; and says where they lie.
+    #[inline]
     pub(super) fn fetch_context<const N: usize>(
         &self,
         walker: &mut Walker<'_, '_>,
         table: &'static str,
         at: u64,
-    ) -> Result<([u64; N], Pa), CdError> {
-        let pa = match &walker.service.stage2 {
-            Some(_) => walker.context_ipa(Ipa(at)).map_err(CdError::Stage2)?,
-            None => Pa(at),
+        words: &mut [u64; N],
+    ) -> Result<Pa, CdError> {
+        let pa = if walker.service.stage2() {
+            walker.context_ipa(Ipa(at)).map_err(CdError::Stage2)?
+        } else {
+            Pa(at)
         };
-        let words = self.fetch(table, pa, walker.fx).map_err(|NotRam| Reason::CdFetch(pa))?;
-        Ok((words, pa))
+        self.fetch(table, pa, words, walker.fx).map_err(|NotRam| Reason::CdFetch(pa))?;
+        Ok(pa)
     }
 
     /// Reads words of a table, each at once [SMMUv3 3.21.3].
-    #[inline]
+    #[inline(always)]
     fn fetch<const N: usize>(
         &self,
         table: &'static str,
         at: Pa,
+        words: &mut [u64; N],
         fx: &mut Effects,
-    ) -> Result<[u64; N], NotRam> {
-        let words = self.mem.load_words(at)?;
+    ) -> Result<(), NotRam> {
+        self.mem.load_words_into(at, words)?;
         if fx.traced() {
-            self.trace_fetch(table, at, &words, fx);
+            self.trace_fetch(table, at, words, fx);
         }
-        Ok(words)
+        Ok(())
     }
 
     #[cold]
@@ -200,6 +211,7 @@ fn descriptor_key(stream: StreamId, index: Pasid) -> u64 {
     u64::from(stream.0) << 20 | u64::from(index.get() >> 6)
 }
 
+#[inline(always)]
 fn lookup<const N: usize>(cache: &Cache<N>, cached: bool, key: u64) -> Option<[u64; N]> {
     if cached { cache.lookup(place(key), key) } else { None }
 }

@@ -8,6 +8,7 @@
 mod back_end;
 mod config;
 mod entries;
+mod memo;
 mod request;
 mod sanitizer;
 mod stalls;
@@ -37,6 +38,7 @@ use crate::mem::{Handle, PhysMem};
 use crate::trace::TraceEvent;
 use entries::PAGE_BITS;
 pub(super) use entries::{Hit, TlbEntry, wanted, without_top_byte};
+use memo::Memo;
 pub(super) use request::select;
 pub use sanitizer::{Missing, StaleUse};
 use stalls::Stalls;
@@ -69,6 +71,9 @@ pub struct Translator {
     context_descriptors: Cache<1>,
     /// CDs, by StreamID and SubstreamID.
     contexts: Cache<8>,
+    /// What STEs mean, and CDs.
+    stes: Memo,
+    cds: Memo,
     /// Tables of both stages, by tag and the prefix of what they cover.
     tables: Cache<2>,
     /// What stage 2 makes of pages, by VMID and IPA.
@@ -126,6 +131,8 @@ impl Translator {
             streams: Cache::new(CONFIG_ENTRIES, policy, seed ^ 2),
             context_descriptors: Cache::new(CONFIG_ENTRIES, policy, seed ^ 3),
             contexts: Cache::new(CONFIG_ENTRIES, policy, seed ^ 4),
+            stes: Memo::new(),
+            cds: Memo::new(),
             tables: Cache::new(WALK_ENTRIES, policy, seed ^ 7),
             ipas: Cache::new(WALK_ENTRIES, policy, seed ^ 8),
             tlb: Cache::new(config.tlb_entries as usize, policy, seed ^ 5),

@@ -11,25 +11,30 @@ use crate::events::Time;
 use crate::fabric::{Access, Effects, Transaction, Verdict};
 use crate::smmuv3::event::{Class, FaultKind, Reason, Stage, Subject, TranslationFault};
 use crate::smmuv3::invalidation::Global;
-use crate::smmuv3::tables::cd::{self, Cd, Context, OnFault};
-use crate::smmuv3::tables::ste::{self, ContextTable, DefaultSubstream, Service, Ste, Stream};
+use crate::smmuv3::tables::cd::{self, OnFault};
+use crate::smmuv3::tables::ste::{self, ContextTable, DefaultSubstream};
 use crate::smmuv3::vmsa::{Mapping, Permissions, WalkFault, Wanted};
 
 /// What a stream's transaction is translated by.
 #[derive(Clone, Copy)]
 pub(super) struct Binding<'a> {
-    pub service: &'a Service,
+    pub service: &'a ste::Packed,
     /// Stage 1; none where it is bypassed.
-    pub context: Option<&'a Context>,
+    pub context: Option<&'a cd::Packed>,
 }
 
 impl Binding<'_> {
     #[inline]
     pub(super) fn tag(&self) -> Tag {
-        let Service { world, vmid, .. } = *self.service;
-        let (asid, aset) = self.context.map_or((0, false), |context| (context.asid, context.aset));
-        let (stage1, stage2) = (self.context.is_some(), self.service.stage2.is_some());
-        Tag { world, vmid, asid, aset, stage1, stage2 }
+        let (asid, aset) = self.context.map_or((0, false), |context| (context.asid(), context.aset()));
+        Tag {
+            world: self.service.world(),
+            vmid: self.service.vmid(),
+            asid,
+            aset,
+            stage1: self.context.is_some(),
+            stage2: self.service.stage2(),
+        }
     }
 
     /// The address as the TLB knows it: without a top byte that stage 1 ignores.
@@ -38,33 +43,27 @@ impl Binding<'_> {
     }
 
     fn ignores_top_byte(&self, address: u64) -> bool {
-        self.context.is_some_and(|context| {
-            let high = address >> 55 & 1 != 0 && !context.stage1.single;
-            let half = if high { &context.stage1.high } else { &context.stage1.low };
-            half.as_ref().is_some_and(|half| half.top_byte_ignored)
-        })
+        let half = self.context.and_then(|context| context.half_of(address));
+        half.is_some_and(|(_, top_byte_ignored)| top_byte_ignored)
     }
 
     /// Whether what the TLB says of a missing permission may be wrong for this transaction: a clean
     /// page may be made dirty, and a half that is closed to unprivileged accesses has another fault.
     pub(super) fn permission_is_open(&self, wanted: Wanted) -> bool {
-        let dirty = self.context.is_some_and(|context| context.stage1.update.dirty)
-            || self.service.stage2.as_ref().is_some_and(|stage2| stage2.update.dirty);
-        let closed = self.context.is_some_and(|context| {
-            [&context.stage1.low, &context.stage1.high].into_iter().flatten().any(|half| half.no_unprivileged)
-        });
+        let dirty = self.context.is_some_and(|context| context.dirty()) || self.service.dirty();
+        let closed = self.context.is_some_and(|context| context.closes_a_half());
         wanted.write && dirty || !wanted.privileged && closed
     }
 
     fn stage2_on_fault(&self) -> OnFault {
-        let Service { stage2_stalls, stage2_records, .. } = *self.service;
-        OnFault { stall: stage2_stalls, abort: true, record: stage2_records }
+        let (stall, record) = (self.service.stage2_stalls(), self.service.stage2_records());
+        OnFault { stall, abort: true, record }
     }
 
     /// What becomes of a fault of a stage.
     fn on_fault(&self, stage: Stage) -> OnFault {
         match (stage, self.context) {
-            (Stage::One, Some(context)) => context.on_fault,
+            (Stage::One, Some(context)) => context.on_fault(),
             (Stage::One, None) => TERMINATE,
             (Stage::Two, _) => self.stage2_on_fault(),
         }
@@ -96,21 +95,23 @@ impl Translator {
         }
         // These may be merged whatever the STE says [SMMUv3 7.3.1].
         let refused = |reason| Refusal { reason, subject: plain, on_fault: TERMINATE, merge: true };
-        let words = self.ste_words(plain.stream, global, true, fx).map_err(refused)?;
-        // Used where it is: what is decoded is large, and so is what is decoded of a CD.
-        let stream = ste::decode(Ste::from_raw(words), &self.config, global.cr2);
-        let service = match &stream {
-            Ok(Stream::Serve(service)) => service,
-            Ok(Stream::Abort) => return Ok(Verdict::Refused(super::ABORTED)),
-            Err(_) => return Err(refused(Reason::BadSte)),
-        };
-        let wanted = wanted(t, &service.overrides);
+        let mut words = [0; 8];
+        self.ste_words(plain.stream, global, true, &mut words, fx).map_err(refused)?;
+        let mut ste = ste::Packed::ZERO;
+        self.decode_ste(plain.stream, &words, global.cr2, &mut ste).map_err(|_| refused(Reason::BadSte))?;
+        if !ste.serves() {
+            return Ok(Verdict::Refused(super::ABORTED));
+        }
+        let service = &ste;
+        let overrides = service.overrides();
+        let wanted = wanted(t, &overrides);
         let Wanted { instruction, privileged, .. } = wanted;
         let subject = Subject { instruction, privileged, ..plain };
-        let refused = |reason, on_fault| Refusal { reason, subject, on_fault, merge: service.merge };
+        let refused = |reason, on_fault| Refusal { reason, subject, on_fault, merge: service.merge() };
         let mut walker =
             Walker { translator: self, stream: plain.stream, service, tickets: Some(&tickets), fx };
-        let cd = self.select_cd(&mut walker, t.pasid).map_err(|error| match error {
+        let mut cd = cd::Packed::ZERO;
+        let stage1 = self.context(&mut walker, t.pasid, &mut cd).map_err(|error| match error {
             CdError::Reason(reason) => refused(reason, TERMINATE),
             CdError::Stage2(WalkFault::Fault(fault)) => {
                 refused(Reason::Fault(fault), Binding { service, context: None }.stage2_on_fault())
@@ -119,16 +120,10 @@ impl Translator {
                 refused(Reason::WalkAbort { stage, class, at }, TERMINATE)
             }
         })?;
-        let context = cd.map(|cd| cd::decode(cd, &self.config, service));
-        let context = match &context {
-            Some(Ok(context)) => Some(context),
-            Some(Err(_)) => return Err(refused(Reason::BadCd, TERMINATE)),
-            None => None,
-        };
-        let binding = Binding { service, context };
+        let binding = Binding { service, context: stage1.then_some(&cd) };
         if binding.context.is_none() {
             // Stage 1 is bypassed: the address must be one that the next stage, or the bus, can have.
-            let bits = if service.stage2.is_some() { self.config.ias_bits() } else { self.config.oas_bits() };
+            let bits = if service.stage2() { self.config.ias_bits() } else { self.config.oas_bits() };
             if t.address.0 >> bits != 0 {
                 let fault = TranslationFault {
                     kind: FaultKind::AddressSize,
@@ -139,7 +134,7 @@ impl Translator {
                 };
                 return Err(refused(Reason::Fault(fault), TERMINATE));
             }
-            if service.stage2.is_none() {
+            if !service.stage2() {
                 return Ok(self.found(t, Pa(t.address.page().0), None, false, walker.fx));
             }
         }
@@ -161,7 +156,7 @@ impl Translator {
                 page: entry.page,
                 handle: entry.handle,
                 permissions: Permissions::from_bits(entry.stage1.bits() & entry.stage2.bits()),
-                overrides: service.overrides,
+                overrides,
                 top_byte_ignored: binding.ignores_top_byte(t.address.0),
                 tag: binding.tag(),
                 global: entry.global,
@@ -202,19 +197,23 @@ impl Translator {
         self.config.minor >= 1 && !matches!(write, Err(WalkFault::Fault(found)) if refused(found))
     }
 
-    /// The CD that a transaction uses; `None` where stage 1 is bypassed [SMMUv3 3.3.2, 5.2].
-    fn select_cd(
+    /// Puts what the CD that a transaction uses means into `meaning`; false where stage 1 is bypassed
+    /// [SMMUv3 3.3.2, 5.2].
+    #[inline(always)]
+    fn context(
         &self,
         walker: &mut Walker<'_, '_>,
         substream: Option<Pasid>,
-    ) -> Result<Option<Cd>, CdError> {
-        let Some(table) = &walker.service.contexts else {
-            return if substream.is_some() { Err(Reason::BadSubstreamId.into()) } else { Ok(None) };
+        meaning: &mut cd::Packed,
+    ) -> Result<bool, CdError> {
+        let Some(table) = &walker.service.context_table() else {
+            return if substream.is_some() { Err(Reason::BadSubstreamId.into()) } else { Ok(false) };
         };
-        match select(table, substream)? {
-            Some(index) => Ok(Some(Cd::from_raw(self.cd_words(walker, table, index)?))),
-            None => Ok(None),
-        }
+        let Some(index) = select(table, substream)? else { return Ok(false) };
+        let mut words = [0; 8];
+        self.cd_words(walker, table, index, &mut words)?;
+        self.decode_cd(walker.stream, index, &words, walker.service, meaning).map_err(|_| Reason::BadCd)?;
+        Ok(true)
     }
 
     /// The page of a transaction, from the TLB or by a walk, which goes there; and which of the two.

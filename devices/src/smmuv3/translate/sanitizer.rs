@@ -21,9 +21,9 @@ use crate::iommu::Stale;
 use crate::smmuv3::event::{FaultKind, Reason, Stage};
 use crate::smmuv3::invalidation::{Global, StreamWorld};
 use crate::smmuv3::tables::Lookup;
-use crate::smmuv3::tables::cd::{self, Cd, Context};
+use crate::smmuv3::tables::cd::{self, Cd};
 use crate::smmuv3::tables::context_table::L1Cd;
-use crate::smmuv3::tables::ste::{self, ContextTable, Ste, Stream};
+use crate::smmuv3::tables::ste::{self, ContextTable, Ste};
 use crate::smmuv3::tables::stream_table::L1Std;
 use crate::smmuv3::vmsa::{Mapping, Permissions, WalkFault, Wanted};
 
@@ -156,7 +156,7 @@ impl Translator {
         t: &Transaction,
         found: Result<Mapping, WalkFault>,
     ) {
-        let wanted: Wanted = wanted(t, &binding.service.overrides);
+        let wanted: Wanted = wanted(t, &binding.service.overrides());
         let mut silent = Effects::new(Time::default(), false);
         let (stream, service) = (walker.stream, walker.service);
         let look = Walker { translator: self, stream, service, tickets: None, fx: &mut silent };
@@ -193,7 +193,8 @@ impl Translator {
         global: &Global,
     ) -> Option<Difference> {
         let mut silent = Effects::new(Time::default(), false);
-        let fresh = self.ste_words(stream, global, false, &mut silent);
+        let mut words = [0; 8];
+        let fresh = self.ste_words(stream, global, false, &mut words, &mut silent).map(|()| words);
         if let Some(words) = self.peek_ste(stream) {
             // An illegal entry is as good as another.
             let meaning = |words| ste::decode(Ste::from_raw(words), &self.config, global.cr2).ok();
@@ -204,10 +205,11 @@ impl Translator {
         } else if let Some(difference) = self.stream_descriptor_difference(stream, global) {
             return Some(difference);
         }
-        let Ok(Stream::Serve(service)) = ste::decode(Ste::from_raw(fresh.ok()?), &self.config, global.cr2)
-        else {
+        let service = ste::decode(Ste::from_raw(fresh.ok()?), &self.config, global.cr2).ok()?;
+        let service = ste::Packed::new(&service);
+        if !service.serves() {
             return None;
-        };
+        }
         let mut walker =
             Walker { translator: self, stream, service: &service, tickets: None, fx: &mut silent };
         let context = match self.fresh_context(&mut walker, t.pasid) {
@@ -240,7 +242,8 @@ impl Translator {
     ) -> Option<Difference> {
         let Some(Lookup::TwoLevel { l1 }) = table.locate(index.get()) else { return None };
         let cached = self.peek_l1cd(walker.stream, index)?;
-        let now = self.fetch_context(walker, "L1CD", l1).map(|([word], _)| word);
+        let mut word = [0];
+        let now = self.fetch_context(walker, "L1CD", l1, &mut word).map(|_| word[0]);
         let meaning = |word| table.entry(L1Cd::from_raw(word), index.get(), &self.config);
         if now.as_ref().is_ok_and(|now| meaning(*now) == meaning(cached)) {
             return None;
@@ -255,13 +258,14 @@ impl Translator {
         &self,
         walker: &mut Walker<'_, '_>,
         substream: Option<Pasid>,
-    ) -> Result<Option<Context>, Option<Difference>> {
-        let service = walker.service;
+    ) -> Result<Option<cd::Packed>, Option<Difference>> {
+        let service = &walker.service.service();
         let Some(table) = &service.contexts else {
             return if substream.is_some() { Err(None) } else { Ok(None) };
         };
         let Some(index) = select(table, substream).map_err(|_| None)? else { return Ok(None) };
-        let fresh = self.cd_words(walker, table, index);
+        let mut words = [0; 8];
+        let fresh = self.cd_words(walker, table, index, &mut words).map(|()| words);
         if let Some(words) = self.peek_cd(walker.stream, index) {
             let meaning = |words| cd::decode(Cd::from_raw(words), &self.config, service).ok();
             let same = fresh.as_ref().is_ok_and(|fresh| meaning(*fresh) == meaning(words));
@@ -274,7 +278,8 @@ impl Translator {
             return Err(Some(difference));
         }
         let words = fresh.map_err(|_| None)?;
-        cd::decode(Cd::from_raw(words), &self.config, service).map(Some).map_err(|_| None)
+        let context = cd::decode(Cd::from_raw(words), &self.config, service).map_err(|_| None)?;
+        Ok(Some(cd::Packed::new(&context)))
     }
 
     /// How a cached translation differs from the tables for a transaction that meets it.
@@ -284,16 +289,26 @@ impl Translator {
         binding: &Binding<'_>,
         t: &Transaction,
     ) -> Option<Difference> {
-        let wanted: Wanted = wanted(t, &binding.service.overrides);
+        let wanted: Wanted = wanted(t, &binding.service.overrides());
         let tag = binding.tag();
         let entry = TlbEntry::peek(&self.tlb, tag, binding.plain(t.address.0))?;
         let denied = denied(&entry, wanted);
         if denied.is_some() && binding.permission_is_open(wanted) {
             return None;
         }
-        let now = walker.look(*binding, t.address.0, wanted);
+        let mut now = walker.look(*binding, t.address.0, wanted);
+        if denied.is_none() && wanted.write && now.is_ok() {
+            // A write to a page that has become clean would make it dirty again, had the entry been dropped:
+            // what reads find tells whether it is clean.
+            let clean = walker.look(*binding, t.address.0, Wanted { read: true, write: false, ..wanted });
+            if clean.as_ref().is_ok_and(|clean| !clean.stage1.grant(wanted) || !clean.stage2.grant(wanted)) {
+                now = clean;
+            }
+        }
         let same = match (&now, denied) {
-            (Ok(now), None) => now.pa.page() == entry.page,
+            (Ok(now), None) => {
+                now.pa.page() == entry.page && now.stage1.grant(wanted) && now.stage2.grant(wanted)
+            }
             (Err(WalkFault::Fault(fault)), Some(stage)) => {
                 fault.kind == FaultKind::Permission && fault.stage == stage
             }

@@ -31,6 +31,8 @@ impl Translator {
         let Self {
             config: _,
             mem: _,
+            stes: _,
+            cds: _,
             mode: _,
             gbpa: _,
             cr2: _,

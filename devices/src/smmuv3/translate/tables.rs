@@ -21,9 +21,10 @@ fn span_bits(granule: Granule, level: u32) -> u32 {
     granule.bits() + granule.index_bits() * level
 }
 
-/// What tags the tables and pages of stage 2.
-pub(super) fn stage2_tag(vmid: u16) -> Tag {
-    Tag { world: StreamWorld::El1, vmid, asid: 0, aset: false, stage1: false, stage2: true }
+/// [`Tag::word`] of the tables of stage 2.
+fn stage2_tag(vmid: u16) -> u64 {
+    let tag = Tag { world: StreamWorld::El1, vmid, asid: 0, aset: false, stage1: false, stage2: true };
+    tag.word(false)
 }
 
 /// What a key and data stand for: the tag, and the first and last byte of input that the table covers.
@@ -35,11 +36,11 @@ fn covered(key: u64, data: &[u64; 2]) -> (Tag, u64, u64) {
     (tag, first, first | !(u64::MAX << span))
 }
 
-fn identity(tag: Tag, granule: Granule, level: u32) -> u64 {
-    tag.word(false) | u64::from(level | span_bits(granule, level) << 2) << LEVEL
+fn identity(tag: u64, granule: Granule, level: u32) -> u64 {
+    tag | u64::from(level | span_bits(granule, level) << 2) << LEVEL
 }
 
-fn find(cache: &Cache<2>, tag: Tag, granule: Granule, input: u64, top: u32) -> Option<(u32, u64)> {
+fn find(cache: &Cache<2>, tag: u64, granule: Granule, input: u64, top: u32) -> Option<(u32, u64)> {
     (1..top.min(LEVELS + 1)).find_map(|level| {
         let first = input & u64::MAX << span_bits(granule, level);
         let identity = identity(tag, granule, level);
@@ -51,7 +52,7 @@ fn find(cache: &Cache<2>, tag: Tag, granule: Granule, input: u64, top: u32) -> O
 fn insert(
     cache: &Cache<2>,
     ticket: Ticket,
-    tag: Tag,
+    tag: u64,
     granule: Granule,
     input: u64,
     (level, word): (u32, u64),
@@ -79,7 +80,8 @@ impl Translator {
         self.ipas.sets() != 0
     }
 
-    pub(super) fn stage1_start(&self, tag: Tag, granule: Granule, va: u64, root: Stage1Table) -> Stage1Table {
+    /// Where a stage-1 walk may start; `tag` is [`Tag::word`] of what is not global.
+    pub(super) fn stage1_start(&self, tag: u64, granule: Granule, va: u64, root: Stage1Table) -> Stage1Table {
         match find(&self.tables, tag, granule, va, root.level) {
             // Limits are four bits.
             Some((level, word)) => {
@@ -92,7 +94,7 @@ impl Translator {
     pub(super) fn keep_stage1(
         &self,
         ticket: Ticket,
-        tag: Tag,
+        tag: u64,
         granule: Granule,
         va: u64,
         table: Stage1Table,

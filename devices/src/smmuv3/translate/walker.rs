@@ -1,17 +1,15 @@
 //! Walks of both stages with the caches at hand.
 
-use super::entries::Tag;
 use super::request::Binding;
-use super::tables::stage2_tag;
 use super::{Sight, Translator};
 use crate::addr::{Ipa, Pa, StreamId};
 use crate::fabric::Effects;
 use crate::iommu::cache::Ticket;
 use crate::mem::PhysMem;
 use crate::smmuv3::event::{Class, Stage};
-use crate::smmuv3::tables::ste::Service;
+use crate::smmuv3::tables::ste;
 use crate::smmuv3::vmsa::{
-    self, Attributes, Granule, Hooks, Mapping, Regime, Stage1, Stage1Table, Stage2Page, Stage2Table,
+    self, Attributes, Granule, Hooks, Mapping, Regime, Stage1, Stage1Table, Stage2, Stage2Page, Stage2Table,
     WalkFault, Wanted,
 };
 use crate::trace::TraceEvent;
@@ -26,7 +24,7 @@ pub(in crate::smmuv3) const STAGE2: [&str; 5] =
 pub(super) struct Walker<'a, 'f> {
     pub translator: &'a Translator,
     pub stream: StreamId,
-    pub service: &'a Service,
+    pub service: &'a ste::Packed,
     /// Taken before anything was read, for what is cached; without, the caches are neither used nor
     /// filled, and no descriptor is updated.
     pub tickets: Option<&'a Tickets>,
@@ -47,11 +45,12 @@ pub(super) struct Tickets {
 impl Walker<'_, '_> {
     /// Where stage 2 puts what a CD, or a level-1 descriptor, is read from.
     pub fn context_ipa(&mut self, ipa: Ipa) -> Result<Pa, WalkFault> {
-        let (mem, regime) = (&self.translator.mem, regime(self.translator, self.service, None));
+        let stage2 = self.service.stage2_tables();
+        let (mem, regime) = (&self.translator.mem, regime(self.translator, None, stage2.as_ref()));
         match self.tickets {
             Some(tickets) => {
-                let tag = stage2_tag(self.service.vmid);
-                let mut hooks = Cached::new(self.translator, self.service, tag, None, tickets, self.fx);
+                let binding = Binding { service: self.service, context: None };
+                let mut hooks = Cached::new(self.translator, binding, tickets, self.fx);
                 if self.translator.is_witness() {
                     vmsa::translate_ipa(mem, &regime, ipa, &mut Witnessed(hooks))
                 } else {
@@ -72,21 +71,24 @@ impl Walker<'_, '_> {
         address: u64,
         wanted: Wanted,
     ) -> Result<Mapping, WalkFault> {
-        let stage1 = binding.context.map(|context| &context.stage1);
-        let (mem, regime) = (&self.translator.mem, regime(self.translator, self.service, stage1));
-        let hooks = Cached::new(self.translator, self.service, binding.tag(), stage1, tickets, self.fx);
+        // One by one, where they are used: in a tuple they would be copied there.
+        let stage1 = binding.context.map(|context| context.stage1());
+        let stage2 = self.service.stage2_tables();
+        let (mem, regime) = (&self.translator.mem, regime(self.translator, stage1.as_ref(), stage2.as_ref()));
         if self.translator.is_witness() {
+            let hooks = Cached::new(self.translator, binding, tickets, self.fx);
             return witnessed(mem, &regime, address, wanted, hooks);
         }
-        let mut hooks = hooks;
+        let mut hooks = Cached::new(self.translator, binding, tickets, self.fx);
         vmsa::translate(mem, &regime, address, wanted, &mut hooks)
     }
 
     /// As [`Self::walk`], without the caches, and without effects.
     #[cold]
     pub fn look(&self, binding: Binding<'_>, address: u64, wanted: Wanted) -> Result<Mapping, WalkFault> {
-        let stage1 = binding.context.map(|context| &context.stage1);
-        let regime = regime(self.translator, self.service, stage1);
+        let stage1 = binding.context.map(|context| context.stage1());
+        let stage2 = self.service.stage2_tables();
+        let regime = regime(self.translator, stage1.as_ref(), stage2.as_ref());
         vmsa::translate(&self.translator.mem, &regime, address, wanted, &mut Look)
     }
 }
@@ -104,10 +106,10 @@ fn witnessed(
 }
 
 #[inline]
-fn regime<'a>(translator: &Translator, service: &'a Service, stage1: Option<&'a Stage1>) -> Regime<'a> {
+fn regime<'a>(translator: &Translator, stage1: Option<&'a Stage1>, stage2: Option<&'a Stage2>) -> Regime<'a> {
     Regime {
         stage1,
-        stage2: service.stage2.as_ref(),
+        stage2,
         wide: translator.config.oas_bits() == 52,
         // Nothing here asks for what a bypassed stage 1 would hand on.
         incoming: Attributes::DEFAULT,
@@ -125,38 +127,33 @@ impl Hooks for Look {
 /// With the caches, and traced.
 struct Cached<'a> {
     translator: &'a Translator,
-    tag: Tag,
-    stage1: Option<&'a Stage1>,
-    stage2_granule: Granule,
+    binding: Binding<'a>,
     tickets: &'a Tickets,
     fx: &'a mut Effects,
     /// Of `fx` and the translator, near: each step of each walk asks.
     traced: bool,
     keeps_tables: bool,
+    /// [`Tag::word`](super::entries::Tag::word) of what is not global, if tables are cached.
+    tag: u64,
 }
 
 impl<'a> Cached<'a> {
     #[inline]
     fn new(
         translator: &'a Translator,
-        service: &Service,
-        tag: Tag,
-        stage1: Option<&'a Stage1>,
+        binding: Binding<'a>,
         tickets: &'a Tickets,
         fx: &'a mut Effects,
     ) -> Self {
-        let stage2_granule = service.stage2.as_ref().map_or(Granule::K4, |stage2| stage2.granule);
         let (traced, keeps_tables) = (fx.traced(), translator.keeps_tables());
-        Self { translator, tag, stage1, stage2_granule, tickets, fx, traced, keeps_tables }
+        let tag = if keeps_tables { binding.tag().word(false) } else { 0 };
+        Self { translator, binding, tickets, fx, traced, keeps_tables, tag }
     }
 
     /// The granule of the tables for `va`, whose half has some if the walk came here.
     fn stage1_granule(&self, va: u64) -> Granule {
-        let half = self.stage1.and_then(|stage1| {
-            let high = va >> 55 & 1 != 0 && !stage1.single;
-            if high { stage1.high.as_ref() } else { stage1.low.as_ref() }
-        });
-        half.map_or(Granule::K4, |half| half.granule)
+        let half = self.binding.context.and_then(|context| context.half_of(va));
+        half.map_or(Granule::K4, |(granule, _)| granule)
     }
 
     #[cold]
@@ -207,26 +204,31 @@ impl Hooks for Cached<'_> {
         if !self.keeps_tables {
             return root;
         }
-        self.translator.stage2_start(self.tag.vmid, self.stage2_granule, ipa, root)
+        let service = self.binding.service;
+        self.translator.stage2_start(service.vmid(), service.stage2_granule(), ipa, root)
     }
 
     #[inline]
     fn stage2_reached(&mut self, ipa: Ipa, table: Stage2Table) {
         if self.keeps_tables {
-            let Self { tag, stage2_granule, tickets, .. } = self;
-            self.translator.keep_stage2(tickets.tables, tag.vmid, *stage2_granule, ipa, table);
+            let (service, ticket) = (self.binding.service, self.tickets.tables);
+            self.translator.keep_stage2(ticket, service.vmid(), service.stage2_granule(), ipa, table);
         }
     }
 
     #[inline]
     fn ipa_lookup(&mut self, ipa: Ipa, _: Class) -> Option<Stage2Page> {
-        if self.translator.keeps_ipas() { self.translator.ipa_page(self.tag.vmid, ipa) } else { None }
+        if self.translator.keeps_ipas() {
+            self.translator.ipa_page(self.binding.service.vmid(), ipa)
+        } else {
+            None
+        }
     }
 
     #[inline]
     fn ipa_insert(&mut self, ipa: Ipa, _: Class, page: &Stage2Page) {
         if self.translator.keeps_ipas() {
-            self.translator.keep_ipa(self.tickets.ipas, self.tag.vmid, ipa, page);
+            self.translator.keep_ipa(self.tickets.ipas, self.binding.service.vmid(), ipa, page);
         }
     }
 }

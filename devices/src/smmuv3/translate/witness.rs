@@ -50,6 +50,12 @@ pub(in crate::smmuv3) enum Sight {
 /// Notes, in order.
 pub(super) type Witness = Mutex<Vec<Sight>>;
 
+#[cold]
+#[inline(never)]
+fn write_down(witness: &Witness, sight: impl FnOnce() -> Sight) {
+    witness.lock().unwrap_or_else(PoisonError::into_inner).push(sight());
+}
+
 impl Translator {
     /// A translating half that notes what it sees and leaves tables alone: what a walk would update in
     /// memory it takes for updated.
@@ -63,10 +69,10 @@ impl Translator {
     }
 
     /// Takes note, if this is a copy that does.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note(&self, sight: impl FnOnce() -> Sight) {
         if let Some(witness) = &self.witness {
-            witness.lock().unwrap_or_else(PoisonError::into_inner).push(sight());
+            write_down(witness, sight);
         }
     }
 

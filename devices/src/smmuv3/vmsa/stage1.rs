@@ -117,22 +117,85 @@ pub(super) fn permissions(
     limits: Limits,
     clean: bool,
 ) -> Permissions {
-    let right = |granted: bool, right: u8| u8::from(granted) * right;
-    let writable = (!leaf.ap2() | clean) & !limits.has(Limits::NO_WRITE);
-    let uxn = leaf.uxn() | limits.has(Limits::UXN);
-    if stage1.single {
-        let execute = !uxn & !(stage1.write_implies_xn & writable);
+    let page = Page {
+        writable: (!leaf.ap2() | clean) & !limits.has(Limits::NO_WRITE),
+        unprivileged: leaf.ap1() & !limits.has(Limits::NO_UNPRIVILEGED),
+        uxn: leaf.uxn() | limits.has(Limits::UXN),
+        pxn: leaf.pxn() | limits.has(Limits::PXN),
+    };
+    let Stage1 { single, write_implies_xn, pan, .. } = *stage1;
+    PERMITTED[number([single, write_implies_xn, pan, false])][page.number()]
+}
+
+/// What the descriptors on the way to a page say of it.
+struct Page {
+    /// AP[2] and APTable[1].
+    writable: bool,
+    /// AP[1] and APTable[0].
+    unprivileged: bool,
+    /// UXN and UXNTable.
+    uxn: bool,
+    /// PXN and PXNTable.
+    pxn: bool,
+}
+
+impl Page {
+    #[inline]
+    const fn number(self) -> usize {
+        let Self { writable, unprivileged, uxn, pxn } = self;
+        number([writable, unprivileged, uxn, pxn])
+    }
+
+    const fn of_number(number: usize) -> Self {
+        let [writable, unprivileged, uxn, pxn] = bits(number);
+        Self { writable, unprivileged, uxn, pxn }
+    }
+}
+
+/// Four bits as a number, the first as bit 0.
+#[inline]
+const fn number(bits: [bool; 4]) -> usize {
+    let [b0, b1, b2, b3] = bits;
+    b0 as usize | (b1 as usize) << 1 | (b2 as usize) << 2 | (b3 as usize) << 3
+}
+
+const fn bits(number: usize) -> [bool; 4] {
+    [number & 1 != 0, number & 2 != 0, number & 4 != 0, number & 8 != 0]
+}
+
+/// [`permitted`] of every page in a regime with one range, WXN and PAN: a walk asks for each page.
+static PERMITTED: [[Permissions; 16]; 8] = {
+    let mut table = [[Permissions::NONE; 16]; 8];
+    let mut regime = 0;
+    while regime < 8 {
+        let [single, wxn, pan, _] = bits(regime);
+        let mut page = 0;
+        while page < 16 {
+            table[regime][page] = permitted(Page::of_number(page), single, wxn, pan);
+            page += 1;
+        }
+        regime += 1;
+    }
+    table
+};
+
+/// What a page permits.
+const fn permitted(page: Page, single: bool, wxn: bool, pan: bool) -> Permissions {
+    const fn right(granted: bool, right: u8) -> u8 {
+        if granted { right } else { 0 }
+    }
+    let Page { writable, unprivileged, uxn, pxn } = page;
+    if single {
+        let execute = !uxn & !(wxn & writable);
         let bits =
             Permissions::READ | right(writable, Permissions::WRITE) | right(execute, Permissions::EXECUTE);
         return Permissions::from_bits(bits | bits << 3);
     }
-    let unprivileged = leaf.ap1() & !limits.has(Limits::NO_UNPRIVILEGED);
     let unprivileged_write = unprivileged & writable;
-    let pxn = leaf.pxn() | limits.has(Limits::PXN) | unprivileged_write;
+    let pxn = pxn | unprivileged_write;
     // PAN keeps privileged data accesses away from what unprivileged ones may reach; execution is
     // judged by what is writable without it.
-    let data = !(stage1.pan & unprivileged);
-    let wxn = stage1.write_implies_xn;
+    let data = !(pan & unprivileged);
     Permissions::from_bits(
         right(unprivileged, Permissions::READ)
             | right(unprivileged_write, Permissions::WRITE)

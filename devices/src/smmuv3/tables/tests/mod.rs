@@ -5,6 +5,7 @@ mod cd;
 mod cd_values;
 mod layout;
 mod lookup;
+mod packed;
 mod start_levels;
 mod ste;
 mod ste_values;

@@ -475,6 +475,35 @@ fn a_cd_goes_with_its_substream_or_its_stream() {
 }
 
 #[test]
+fn a_cd_stays_where_stage_2_leads_elsewhere() {
+    // CDs are cached by StreamID and SubstreamID, apart from translations [SMMUv3 3.17, 4.3.3, 16.2].
+    let flush = [0x30, 0];
+    for (name, commands, gone) in [
+        ("TLBI_S2_IPA and TLBI_NH_ALL", [[0x2a | VMID, CONTEXTS], [0x10 | VMID, 0]], false),
+        ("TLBI_S12_VMALL", [[0x28 | VMID, 0], flush], false),
+        ("TLBI_NSNH_ALL", [flush, flush], false),
+        ("CFGI_CD", [[0x05 | SID, 1], flush], true),
+        ("CFGI_CD_ALL", [[0x06 | SID, 0], flush], true),
+        ("CFGI_STE", [[0x03 | SID, 1], flush], true),
+        // It is read again, but where the IPA led before.
+        ("CFGI_CD before TLBI_NH_ALL", [[0x05 | SID, 1], [0x10 | VMID, 0]], false),
+    ] {
+        let mut rig = Rig::new();
+        let (root1, root2) = rig.nested();
+        rig.map(root1, VA, DATA | PAGE);
+        let other = rig.table();
+        rig.map(other, VA, (DATA + 0x1000) | PAGE);
+        let contexts = rig.table();
+        rig.store(contexts, &[CD | ASID, other, 0, 0xff]);
+        assert_eq!(rig.read(VA), Ok(DATA));
+        rig.map(root2, CONTEXTS, contexts | S2_PAGE);
+        rig.commands(&commands);
+        let expected = if gone { DATA + 0x1000 } else { DATA };
+        assert_eq!(rig.read(VA), Ok(expected), "{name}");
+    }
+}
+
+#[test]
 fn level_1_descriptors_stay_with_leaf_and_go_without() {
     // L1STD, SPLIT 8: another level-2 table, in which the stream is aborted.
     let mut rig = Rig::new();
@@ -511,7 +540,7 @@ fn level_1_descriptors_stay_with_leaf_and_go_without() {
 #[test]
 fn a_cd_is_not_cached_if_its_ste_went_meanwhile() {
     use crate::smmuv3::invalidation::{BackEnd as _, ConfigScope};
-    use crate::smmuv3::tables::ste::{self, Ste, Stream};
+    use crate::smmuv3::tables::ste::{self, Ste};
     use crate::smmuv3::translate::Translator;
     use crate::smmuv3::translate::walker::{Tickets, Walker};
 
@@ -519,9 +548,7 @@ fn a_cd_is_not_cached_if_its_ste_went_meanwhile() {
     let full = config("smmuv3.3-full");
     let translator = Translator::new(&full, rig.mem.clone());
     let words = [STAGE1 | CONTEXTS, 0, 0, 0, 0, 0, 0, 0];
-    let Ok(Stream::Serve(service)) = ste::decode(Ste::from_raw(words), &full, Default::default()) else {
-        panic!("a legal STE")
-    };
+    let service = ste::Packed::new(&ste::decode(Ste::from_raw(words), &full, Default::default()).unwrap());
     let tickets = Tickets {
         hits: translator.hits.ticket(),
         tlb: translator.tlb.ticket(),
@@ -534,8 +561,8 @@ fn a_cd_is_not_cached_if_its_ste_went_meanwhile() {
     let mut fx = Effects::new(Time(0), false);
     let mut walker =
         Walker { translator: &translator, stream, service: &service, tickets: Some(&tickets), fx: &mut fx };
-    let table = service.contexts.unwrap();
+    let table = service.context_table().unwrap();
     translator.invalidate_config(ConfigScope::Streams { first: stream, last: stream, leaf: true });
-    assert!(translator.cd_words(&mut walker, &table, first).is_ok());
+    assert!(translator.cd_words(&mut walker, &table, first, &mut [0; 8]).is_ok());
     assert_eq!(translator.peek_cd(stream, first), None);
 }

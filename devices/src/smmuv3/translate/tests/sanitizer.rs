@@ -234,6 +234,43 @@ fn nothing_is_said_of_the_unit_s_own_updates() {
     assert_eq!(reports(&mut rig), []);
 }
 
+/// Software that takes a page's dirty state and invalidates nothing misses the next write.
+#[test]
+fn a_page_that_was_made_clean() {
+    const DBM: u64 = 1 << 51;
+    const IPA: u64 = 0x4321_5000;
+    let (dirty1, clean1) = (PAGE | DBM, PAGE | DBM | 1 << 7);
+    let (dirty2, clean2) = (S2_PAGE | DBM, S2_PAGE & !(1 << 7) | DBM);
+    for stage in [1, 2] {
+        let mut rig = sanitized();
+        let (root1, root2) = rig.nested();
+        // HA and HD of both stages.
+        rig.store(CONTEXTS, &[CD | 7 << 48 | 3 << 42]);
+        rig.ste(STREAM, &[NESTED | CONTEXTS, 0, s2_config(9) | 3 << 55, root2]);
+        let leaf1 = rig.map(root1, VA, IPA | dirty1);
+        let leaf2 = rig.map(root2, IPA, DATA | dirty2);
+        let (leaf, clean, dirty) = if stage == 1 {
+            (leaf1, IPA | clean1, IPA | dirty1)
+        } else {
+            (leaf2, DATA | clean2, DATA | dirty2)
+        };
+        assert_eq!((rig.write(VA), rig.write(VA)), (Outcome::Done, Outcome::Done));
+        rig.store(leaf, &[clean]);
+        // It does not matter to reads.
+        assert!(rig.read(VA).is_ok());
+        assert_eq!(reports(&mut rig), []);
+        assert_eq!(rig.write(VA), Outcome::Done);
+        assert_eq!(rig.load(leaf), clean, "the write is missed");
+        let [(missing, text)] = &reports(&mut rig)[..] else { panic!("one report of stage {stage}") };
+        assert_eq!(*missing, Missing::Both { vmid: 9, asid: 7 });
+        assert!(text.contains("in memory 0x400000 r-x privileged r--;"), "{text}");
+        rig.commands(&[[0x30, 0]]);
+        assert_eq!(rig.write(VA), Outcome::Done);
+        assert_eq!(rig.load(leaf), dirty, "it is noted after the invalidation");
+        assert_eq!(reports(&mut rig), []);
+    }
+}
+
 #[test]
 fn nothing_is_said_of_what_does_not_matter() {
     let mut rig = sanitized();

@@ -36,11 +36,16 @@ pub struct Config {
     pub quantum: u32,
 }
 
-/// Why [`Cluster::run`] returned.
+/// Why [`Cluster::run`] or [`Cluster::run_to_idle`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// The time asked for has come.
     Time,
+    /// All CPUs that are on wait. Only [`Cluster::run_to_idle`] says so.
+    Idle {
+        /// When the first of them wakes, or something is due, unless something comes from outside.
+        due: Option<u64>,
+    },
     /// A firmware call asked for it ([`crate::interp::CallOutcome::Stop`]).
     Firmware {
         /// The CPU that made the call.
@@ -65,6 +70,8 @@ pub struct Cluster {
     settings: Settings,
     quantum: u32,
     time: u64,
+    /// How much of `time` was skipped.
+    idle: u64,
     /// The core whose turn it is.
     turn: usize,
     /// When its turn ends, if it has begun.
@@ -82,6 +89,7 @@ pub struct ClusterState {
     settings: Settings,
     quantum: u32,
     time: u64,
+    idle: u64,
     turn: usize,
     turn_end: Option<u64>,
     last: usize,
@@ -116,6 +124,7 @@ impl Cluster {
             settings,
             quantum: config.quantum.max(1),
             time: 0,
+            idle: 0,
             turn: 0,
             turn_end: None,
             last: 0,
@@ -151,6 +160,11 @@ impl Cluster {
         self.time
     }
 
+    /// Instructions retired by all CPUs: [`Self::time`] without what was skipped.
+    pub fn instructions(&self) -> u64 {
+        self.time - self.idle
+    }
+
     /// The value of the system counter.
     pub fn counter(&self) -> u64 {
         self.settings.counter(self.time)
@@ -165,6 +179,7 @@ impl Cluster {
             settings,
             quantum,
             time,
+            idle,
             turn,
             turn_end,
             last,
@@ -176,6 +191,7 @@ impl Cluster {
             settings: settings.clone(),
             quantum: *quantum,
             time: *time,
+            idle: *idle,
             turn: *turn,
             turn_end: *turn_end,
             last: *last,
@@ -187,13 +203,14 @@ impl Cluster {
     /// # Errors
     /// [`OtherCpus`], and nothing has changed.
     pub fn restore(&mut self, state: ClusterState) -> Result<(), OtherCpus> {
-        let ClusterState { cores, settings, quantum, time, turn, turn_end, last } = state;
+        let ClusterState { cores, settings, quantum, time, idle, turn, turn_end, last } = state;
         if cores.len() != self.cores.len() {
             return Err(OtherCpus { saved: cores.len(), here: self.cores.len() });
         }
         self.settings = Settings { time_per_tick: settings.time_per_tick.max(1), ..settings };
         self.quantum = quantum.max(1);
         self.time = time.min(LATEST);
+        self.idle = idle.min(self.time);
         self.turn = turn;
         self.turn_end = turn_end.map(|end| end.min(self.time + u64::from(self.quantum)));
         self.last = last;
@@ -212,8 +229,18 @@ impl Cluster {
         Ok(())
     }
 
-    /// Runs until `until`, which may be passed by the rest of a block.
+    /// Runs until `until`, which may be passed by the rest of a block. Where all CPUs wait, time jumps to
+    /// what is due next.
     pub fn run(&mut self, bus: &mut dyn Bus, until: u64) -> Stop {
+        self.go(bus, until, true)
+    }
+
+    /// As [`Self::run`], but returns where time would jump: [`Self::run`] up to when it has passed.
+    pub fn run_to_idle(&mut self, bus: &mut dyn Bus, until: u64) -> Stop {
+        self.go(bus, until, false)
+    }
+
+    fn go(&mut self, bus: &mut dyn Bus, until: u64, jump: bool) -> Stop {
         while self.time < until {
             if self.cores.iter().all(|core| core.activity == Activity::Off) {
                 return Stop::AllOff;
@@ -226,8 +253,14 @@ impl Cluster {
                     let wakes = self.cores.iter().filter_map(|core| self.wakes(core));
                     // What is late already must not hold time up.
                     let due = bus.next_event().map(|due| due.max(self.time + 1));
+                    let due = wakes.chain(due).min();
+                    if !jump {
+                        return Stop::Idle { due };
+                    }
                     // The last block may have gone past `until`.
-                    self.time = wakes.chain(due).min().unwrap_or(until).min(until).max(self.time);
+                    let woken = due.unwrap_or(until).min(until).max(self.time);
+                    self.idle += woken - self.time;
+                    self.time = woken;
                     self.look_at_all(bus);
                 }
             }

@@ -333,6 +333,13 @@ impl Core {
         self.left = 0;
     }
 
+    /// Kicks where interrupts or debug exceptions may be due that PSTATE.DAIF masked.
+    pub(in crate::a64) fn unmasked(&mut self) {
+        if self.due_interrupt().is_some() || self.needs_care() {
+            self.kick();
+        }
+    }
+
     /// Kicks where the debug mask changed, which may end or begin a step.
     pub(in crate::a64) fn kick_for_debug(&mut self, masks: u32) {
         if masks & daif::D != 0 {

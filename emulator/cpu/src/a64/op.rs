@@ -176,6 +176,23 @@ pub(in crate::a64) enum Kind {
     StpSp64,
     /// Other loads and stores: `form` is a [`super::exec::memory::Form`].
     Memory,
+    // Those of them that the loop does itself where the TLB has a fast entry, with all fields as for
+    // `Memory`. Base plus offset, perhaps with writeback (an [`Indexing`] in `b`):
+    LdrIndexed64,
+    LdrIndexed32,
+    LdrIndexed8,
+    StrIndexed64,
+    StrIndexed32,
+    StrIndexed8,
+    // Load-acquire and store-release:
+    Ldar64,
+    Ldar32,
+    Ldar8,
+    Stlr64,
+    Stlr32,
+    Stlr8,
+    /// Atomic read-modify-write of 4 or 8 bytes
+    Atomic,
 
     // Data processing, register.
     AddR64,

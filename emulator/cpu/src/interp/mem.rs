@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use thiserror::Error;
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, MmapRegion};
 
+use super::wide::Wide;
+
 /// Log2 of [`PAGE_SIZE`].
 pub const PAGE_SHIFT: u32 = 12;
 /// Bytes that one TLB entry and one decoded page cover, whatever the guest's granule is.
@@ -293,10 +295,14 @@ pub struct Tlb {
     cold: Box<[Cold; BANKS * ENTRIES]>,
     /// First entry of the selected bank.
     selected: usize,
-    /// First and last address of all translations wider than a page that were entered since the
-    /// last full flush, and of what lies between them.
-    wide: Option<(u64, u64)>,
+    wide: Wide,
+    /// Where entries that are not global were put since the last [`Self::flush_local`]; once it is full,
+    /// they can be anywhere.
+    local: Vec<u16>,
 }
+
+/// Places of local entries that are kept apart.
+const LOCAL: usize = 256;
 
 /// Pages up to which a flush of a range probes instead of looking at all entries.
 const FEW_PAGES: u64 = 64;
@@ -322,7 +328,8 @@ impl Tlb {
             hot: Box::new([HOT; BANKS * ENTRIES]),
             cold: Box::new([COLD; BANKS * ENTRIES]),
             selected: 0,
-            wide: None,
+            wide: Wide::new(),
+            local: Vec::with_capacity(LOCAL),
         }
     }
 
@@ -376,6 +383,26 @@ impl Tlb {
         true
     }
 
+    /// Replaces a value through an entry that is fast for loads and stores, and returns the old one;
+    /// `None` to take the slow way. Other threads may come between the load and the store.
+    #[inline]
+    pub fn modify<T: Scalar>(&self, va: u64, new: impl FnOnce(T) -> T) -> Option<T> {
+        let old = self.load(va)?;
+        self.store(va, new(old)).then_some(old)
+    }
+
+    /// Zeroes the naturally aligned block of `1 << shift` bytes that holds `va`, which is no larger than a
+    /// page, through a fast entry; `false` to take the slow way, as for device memory, which faults.
+    #[inline]
+    pub fn zero(&self, va: u64, shift: u32) -> bool {
+        if self.cold[(self.selected | index(va)) % (BANKS * ENTRIES)].mapping.device {
+            return false;
+        }
+        let bytes = 1u64 << shift.min(PAGE_SHIFT);
+        let first = va & !(bytes - 1);
+        (0..bytes / 8).all(|word| self.store(first + word * 8, 0u64))
+    }
+
     /// Stores two neighbours through one fast entry; `false` to take the slow way.
     #[inline(always)]
     pub fn store_pair<T: Scalar>(&self, va: u64, values: (T, T)) -> bool {
@@ -410,11 +437,15 @@ impl Tlb {
             write: fast(mapping.write && mapping.fast_write),
             addend: host.map_or(0, |host| host.as_ptr().expose_provenance().wrapping_sub(page as usize)),
         };
-        self.cold[index_in(bank, va)] = Cold { tag: page, mapping };
+        let at = index_in(bank, va);
+        self.cold[at] = Cold { tag: page, mapping };
+        if !mapping.global && self.local.len() < LOCAL {
+            // There are 1024 entries.
+            self.local.push(at as u16);
+        }
         if u32::from(mapping.shift) > PAGE_SHIFT {
             let below = below(mapping.shift);
-            let (first, last) = self.wide.unwrap_or((!0, 0));
-            self.wide = Some((first.min(va & !below), last.max(va | below)));
+            self.wide.add(va & !below, va | below);
         }
     }
 
@@ -422,20 +453,29 @@ impl Tlb {
     pub fn flush(&mut self) {
         self.hot.fill(HOT);
         self.cold.fill(COLD);
-        self.wide = None;
+        self.wide.clear();
+        self.local.clear();
     }
 
     /// Drops all entries of one address space.
     pub fn flush_local(&mut self) {
-        self.drop_where(|entry| !entry.mapping.global);
+        if self.local.len() == LOCAL {
+            self.local.clear();
+            return self.drop_where(|entry| !entry.mapping.global);
+        }
+        while let Some(at) = self.local.pop() {
+            // A global one may have come in its place.
+            if !self.cold[usize::from(at)].mapping.global {
+                self.drop_at(at.into());
+            }
+        }
     }
 
     /// Drops the entries whose translation covers an address in `first..=last`, comparing only the
-    /// address bits of `mask`.
-    pub fn flush_range(&mut self, first: u64, last: u64, mask: u64) {
+    /// address bits of `mask`. Returns whether translations wider than a page may be among them.
+    pub fn flush_range(&mut self, first: u64, last: u64, mask: u64) -> bool {
         let (first, last) = (first & mask, last & mask);
-        let wide =
-            self.wide.is_some_and(|(from, to)| first <= to & mask && last >= from & mask || from > to & mask);
+        let wide = self.wide.may_cover(first, last, mask);
         let pages = (last.wrapping_sub(first) >> PAGE_SHIFT).saturating_add(1);
         if wide || pages > FEW_PAGES {
             self.drop_where(|entry| {
@@ -443,7 +483,7 @@ impl Tlb {
                 let start = entry.tag & mask & !below;
                 start <= last && (start | below & mask) >= first
             });
-            return;
+            return wide;
         }
         // Small pages can only be where their addresses say.
         for page in (0..pages).map(|page| first + (page << PAGE_SHIFT)) {
@@ -454,6 +494,7 @@ impl Tlb {
                 }
             }
         }
+        false
     }
 
     /// Makes stores to a frame take the slow way, because it now holds decoded code.

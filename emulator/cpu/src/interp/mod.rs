@@ -5,6 +5,7 @@ mod code;
 mod mem;
 #[cfg(test)]
 mod tests;
+mod wide;
 
 pub use bus::{At, Bus, BusError, CallOutcome, Conduit, Lines};
 pub use code::{CodePage, CodePages, CodeWatch, PageId};

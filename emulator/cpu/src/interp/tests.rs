@@ -152,6 +152,106 @@ fn flushes_drop_what_they_name() {
     assert_eq!(left(&tlb), [false; 4]);
 }
 
+#[test]
+fn entries_of_one_address_space_are_dropped_however_many_there_are() {
+    let ram = ram();
+    for count in [1, 255, 256, 257, 600] {
+        let mut tlb = Tlb::new(ram.clone());
+        let pages = || (0..count).map(|number: u64| (number as usize % 3, number << 12));
+        for (bank, va) in pages() {
+            tlb.insert(bank, va, mapping(&ram, LOW));
+        }
+        // In the place of a local entry, and in one of its own.
+        tlb.insert(0, 0x10_0000, Mapping { global: true, ..mapping(&ram, LOW) });
+        tlb.insert(2, 0xff_f000, Mapping { global: true, ..mapping(&ram, LOW) });
+        for _ in 0..2 {
+            tlb.flush_local();
+            assert!(pages().all(|(bank, va)| tlb.find(bank, va).is_none()), "{count}");
+            assert!(tlb.find(0, 0x10_0000).is_some() && tlb.find(2, 0xff_f000).is_some(), "{count}");
+            tlb.insert(1, 0x5000, mapping(&ram, LOW));
+        }
+        assert!(tlb.find(1, 0x5000).is_some());
+    }
+}
+
+#[test]
+fn large_translations_are_found_below_tags() {
+    const ALL: u64 = 0x00ff_ffff_ffff_f000;
+    let ram = ram();
+    let large = Mapping { shift: 30, ..mapping(&ram, LOW) };
+    let plain = 0x7fff_c000_0000u64;
+    let mut tlb = Tlb::new(ram);
+    tlb.insert(0, 0x5500_0000_8000_1000, large);
+    tlb.insert(0, 0x4000_0000, large);
+    tlb.insert(0, plain | 0x2000, large);
+    // Another page of the same block.
+    assert!(tlb.flush_range(plain, plain, ALL));
+    assert_eq!(tlb.find(0, plain | 0x2000), None);
+    assert!(tlb.find(0, 0x4000_0000).is_some());
+    assert!(tlb.flush_range(0x8000_5000, 0x8000_5000, ALL));
+    assert_eq!(tlb.find(0, 0x5500_0000_8000_1000), None);
+}
+
+/// What a TLB says of the translations that a flush may concern: (first, shift) of one that was entered,
+/// then the range and mask of the flush.
+#[test]
+fn wide_translations_are_known_by_their_blocks() {
+    const ALL: u64 = 0x00ff_ffff_ffff_f000;
+    let ram = ram();
+    let rows = [
+        (0x20_0000, 12, 0x20_0000, 0x20_0000, ALL, false),
+        (0x20_0000, 21, 0x20_0000, 0x20_0000, ALL, true),
+        (0x20_0000, 21, 0x3f_f000, 0x3f_f000, ALL, true),
+        (0x20_0000, 21, 0x1f_f000, 0x1f_f000, ALL, false),
+        (0x20_0000, 21, 0x40_0000, 0x40_0000, ALL, false),
+        (0x20_0000, 21, 0x1f_f000, 0x40_0000, ALL, true),
+        (0x21_0000, 16, 0x21_0000, 0x21_0000, ALL, true),
+        (0x21_0000, 16, 0x60_0000, 0x60_0000, ALL, false),
+        // The top bits are not compared, and neither are those of other blocks 8 GiB away.
+        (0xffff_8000_0020_0000, 21, 0x00ff_8000_0020_0000, 0x00ff_8000_0020_0000, ALL, true),
+        (0x20_0000, 21, 0x2_0020_0000, 0x2_0020_0000, ALL, true),
+        (0x4000_0000, 30, 0x4000_0000, 0x4000_0000, ALL, true),
+        (0x4000_0000, 30, 0x7fff_f000, 0x7fff_f000, ALL, true),
+        (0x4000_0000, 30, 0x8000_0000, 0x8000_0000, ALL, false),
+        (0x4000_0000, 30, 0x3fff_f000, 0x3fff_f000, ALL, false),
+        (0xffff_8000_4000_0000, 30, 0x00ff_8000_7fff_f000, 0x00ff_8000_7fff_f000, ALL, true),
+        (0xffff_8000_4000_0000, 30, 0x00ff_8000_8000_0000, 0x00ff_8000_8000_0000, ALL, false),
+        (0x20_0000, 21, 0, ALL, ALL, true),
+        (0x20_0000, 21, 0, !0, !0, true),
+    ];
+    for (va, shift, first, last, mask, expected) in rows {
+        let mut tlb = Tlb::new(ram.clone());
+        tlb.insert(0, va, Mapping { shift, ..mapping(&ram, LOW) });
+        assert_eq!(tlb.flush_range(first, last, mask), expected, "{va:#x} {shift} {first:#x} {last:#x}");
+        tlb.flush();
+        assert!(!tlb.flush_range(first, first, mask), "nothing is left");
+    }
+}
+
+#[test]
+fn a_value_is_replaced_and_a_block_zeroed_through_fast_entries_only() {
+    let ram = ram();
+    let frame = ram.frame(LOW).unwrap();
+    let no = |read: bool| Mapping { read: !read, fast_write: read, ..mapping(&ram, LOW) };
+    for (entry, fast) in [(mapping(&ram, LOW), true), (no(true), false), (no(false), false)] {
+        let mut tlb = Tlb::new(ram.clone());
+        tlb.insert(0, 0x5000, entry);
+        for offset in (0..0x100).step_by(8) {
+            ram.store(frame, offset, 0x1111_1111_1111_1111u64);
+        }
+        assert_eq!(tlb.modify(0x5008, |old: u32| old + 1), fast.then_some(0x1111_1111), "{entry:?}");
+        assert_eq!(ram.load::<u64>(frame, 8), 0x1111_1111_1111_1111 + u64::from(fast));
+        assert_eq!(tlb.modify(0x500a, |old: u32| old + 1), None, "it is not aligned");
+        let writable = entry.fast_write;
+        assert_eq!(tlb.zero(0x507d, 6), writable, "{entry:?}");
+        let zeroes = (0..0x100).filter(|offset| ram.load::<u8>(frame, *offset) == 0);
+        let expected = if writable { 0x40..0x80 } else { 0..0 };
+        assert_eq!(zeroes.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    }
+    let tlb = Tlb::new(ram.clone());
+    assert!(!tlb.zero(0x5000, 6));
+}
+
 /// A page that remembers what it was told.
 struct Told(std::cell::RefCell<Vec<(u16, u16)>>);
 

@@ -33,6 +33,26 @@ fn memory(form: Form) -> Op {
     Op { form: form as u16, ..Op::new(Kind::Memory) }
 }
 
+/// A transfer of a general register, by the executor that is fastest for its form and width.
+fn transfer_of(form: Form, width: Width) -> Op {
+    let kind = match (form, width) {
+        (Form::LoadIndexed, Width::X) => Kind::LdrIndexed64,
+        (Form::LoadIndexed, Width::W) => Kind::LdrIndexed32,
+        (Form::LoadIndexed, Width::B) => Kind::LdrIndexed8,
+        (Form::StoreIndexed, Width::X) => Kind::StrIndexed64,
+        (Form::StoreIndexed, Width::W) => Kind::StrIndexed32,
+        (Form::StoreIndexed, Width::B) => Kind::StrIndexed8,
+        (Form::LoadOrdered, Width::X) => Kind::Ldar64,
+        (Form::LoadOrdered, Width::W) => Kind::Ldar32,
+        (Form::LoadOrdered, Width::B) => Kind::Ldar8,
+        (Form::StoreOrdered, Width::X) => Kind::Stlr64,
+        (Form::StoreOrdered, Width::W) => Kind::Stlr32,
+        (Form::StoreOrdered, Width::B) => Kind::Stlr8,
+        _ => Kind::Memory,
+    };
+    Op { kind, ..memory(form).a(width as u8) }
+}
+
 /// What `size:opc` of a general register transfers.
 enum Transfer {
     Load(Width),
@@ -121,8 +141,8 @@ fn stack(word: u32, offset: u64) -> Option<Op> {
         Transfer::Prefetch => return Some(Op::new(Kind::Nop)),
         Transfer::Load(Width::X) => (Op::new(Kind::LdrSp64), target(word)),
         Transfer::Store(Width::X) => (Op::new(Kind::StrSp64), source(word)),
-        Transfer::Load(width) => (memory(Form::LoadIndexed).a(width as u8), target(word)),
-        Transfer::Store(width) => (memory(Form::StoreIndexed).a(width as u8), source(word)),
+        Transfer::Load(width) => (transfer_of(Form::LoadIndexed, width), target(word)),
+        Transfer::Store(width) => (transfer_of(Form::StoreIndexed, width), source(word)),
     };
     Some(op.regs(rt, SP, 0).b(Indexing::Offset as u8).imm(offset))
 }
@@ -142,7 +162,7 @@ fn indexed(word: u32, vector: bool, indexing: Indexing) -> Option<Op> {
         Transfer::Load(width) => (Form::LoadIndexed, width, target(word)),
         Transfer::Store(width) => (Form::StoreIndexed, width, source(word)),
     };
-    Some(memory(form).regs(rt, base(word), 0).a(width as u8).b(indexing as u8).imm(offset))
+    Some(transfer_of(form, width).regs(rt, base(word), 0).b(indexing as u8).imm(offset))
 }
 
 fn unprivileged(word: u32) -> Option<Op> {
@@ -293,10 +313,10 @@ fn exclusive(word: u32, features: &Features) -> Option<Op> {
             allowed.then(|| op.a(size + 2))
         }
         (true, false) if ordered || features.lor => {
-            let op = memory(if load { Form::LoadOrdered } else { Form::StoreOrdered });
+            let form = if load { Form::LoadOrdered } else { Form::StoreOrdered };
             let rt = if load { target(word) } else { source(word) };
             let width = [Width::B, Width::H, Width::W, Width::X][usize::from(size)];
-            Some(op.regs(rt, base(word), 0).a(width as u8))
+            Some(transfer_of(form, width).regs(rt, base(word), 0))
         }
         (true, true) if features.lse && bits(word, 14, 10) == 31 => {
             // rm is compared and replaced: read through its source slot, written unless it is XZR.
@@ -317,7 +337,7 @@ fn ordered_unscaled(word: u32, features: &Features) -> Option<Op> {
         Transfer::Load(width) => (Form::LoadOrdered, width, target(word)),
         Transfer::Store(width) => (Form::StoreOrdered, width, source(word)),
     };
-    Some(memory(form).regs(rt, base(word), 0).a(width as u8).imm(signed(word, 20, 12)))
+    Some(transfer_of(form, width).regs(rt, base(word), 0).imm(signed(word, 20, 12)))
 }
 
 /// LSE atomics and LDAPR.
@@ -328,12 +348,14 @@ fn atomic(word: u32, features: &Features) -> Option<Op> {
     if opcode == 0b1100 {
         let width = [Width::B, Width::H, Width::W, Width::X][usize::from(size)];
         let allowed = features.lrcpc && bits(word, 23, 22) == 0b10 && bits(word, 20, 16) == 31;
-        return allowed.then(|| memory(Form::LoadOrdered).regs(target(word), base(word), 0).a(width as u8));
+        return allowed.then(|| transfer_of(Form::LoadOrdered, width).regs(target(word), base(word), 0));
     }
     if !features.lse || opcode > 8 {
         return None;
     }
-    let op = memory(Form::Atomic).regs(target(word), base(word), source(word >> 16));
+    let kind = if size >= 2 { Kind::Atomic } else { Kind::Memory };
+    let op = Op { kind, ..memory(Form::Atomic) };
+    let op = op.regs(target(word), base(word), source(word >> 16));
     // Four bits.
     Some(op.a(size).b(opcode as u8))
 }

@@ -136,6 +136,23 @@ pub(super) fn execute(core: &mut Core, env: &mut Env<'_>, op: Op, form: Form) ->
     Ok(())
 }
 
+/// A [`super::super::op::Kind::Atomic`] where the data TLB has a fast entry for its address; false where
+/// it has none, and nothing was done.
+pub(super) fn modify_fast(core: &mut Core, op: Op) -> bool {
+    let (va, operand) = (core.x[op.rn], core.x[op.rm]);
+    let old = if op.a & 3 == 3 {
+        core.mmu.data.modify(va, |old: u64| modified(op.b, 8, old, operand))
+    } else {
+        core.mmu
+            .data
+            .modify(va, |old: u32| u32::narrow(modified(op.b, 4, old.into(), operand)))
+            .map(u64::from)
+    };
+    let Some(old) = old else { return false };
+    core.x[op.rd] = old;
+    true
+}
+
 /// The new value for o3:opc of an atomic operation.
 fn modified(opcode: u8, size: u64, old: u64, operand: u64) -> u64 {
     let unused = 64 - 8 * size as u32;

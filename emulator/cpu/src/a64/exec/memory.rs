@@ -214,6 +214,9 @@ impl Core {
         va: u64,
         bytes: u64,
     ) -> Result<(), Raised> {
+        if self.mmu.data.zero(va, bytes.ilog2()) {
+            return Ok(());
+        }
         let bank = self.mmu.data.bank();
         if self.data_mapping(env, va, bank, true, 0)?.device {
             return Err(self.data_abort(va, Fault(status::ALIGNMENT), true, 0));

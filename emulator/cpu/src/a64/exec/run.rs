@@ -1,7 +1,7 @@
 //! The loop.
 
 use super::arith::{self, adds32, adds64, logic32, logic64, subs32, subs64};
-use super::{memory, system};
+use super::{atomic, memory, system};
 use crate::a64::core::{Core, Env, Raised};
 use crate::a64::debugger::Reason;
 use crate::a64::exception::{self, Exception, debug, syndrome};
@@ -192,12 +192,12 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                 }
             }};
         }
-        /// Address of a pair, and what the base becomes.
-        macro_rules! pair {
-            ($old:expr, $op:expr) => {{
+        /// Address, and what the base becomes.
+        macro_rules! indexed {
+            ($old:expr, $indexing:expr, $op:expr) => {{
                 let old = $old;
                 let moved = old.wrapping_add($op.imm());
-                match Indexing::of(u16::from($op.a())) {
+                match Indexing::of(u16::from($indexing)) {
                     Indexing::Offset => (moved, old),
                     Indexing::Pre => (moved, moved),
                     Indexing::Post => (old, moved),
@@ -206,7 +206,7 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
         }
         macro_rules! load_pair {
             ($type:ty, $base:expr, $op:expr) => {{
-                let (address, moved) = pair!($base, $op);
+                let (address, moved) = indexed!($base, $op.a(), $op);
                 let (first, second) = match core.mmu.data.load_pair::<$type>(address) {
                     Some(pair) => pair,
                     None => {
@@ -226,7 +226,7 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
         }
         macro_rules! store_pair {
             ($type:ty, $base:expr, $op:expr) => {{
-                let (address, moved) = pair!($base, $op);
+                let (address, moved) = indexed!($base, $op.a(), $op);
                 let values = (core.x[$op.rd()] as $type, core.x[$op.rm()] as $type);
                 if !core.mmu.data.store_pair::<$type>(address, values) {
                     sync!();
@@ -238,6 +238,61 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                     ));
                 }
                 core.x[$op.rn()] = moved;
+            }};
+        }
+        /// A [`Kind::Memory`].
+        macro_rules! execute_memory {
+            ($op:expr) => {{
+                sync!();
+                attempt!(memory::execute(core, env, $op.get()));
+            }};
+        }
+        /// Is the base an SP that may not be used as it is?
+        macro_rules! strays {
+            ($op:expr, $base:expr) => {
+                $op.rn() == crate::a64::regs::SP && $base & 15 != 0
+            };
+        }
+        macro_rules! load_indexed {
+            ($type:ty, $base:expr, $op:expr) => {{
+                let (address, moved) = indexed!($base, $op.b(), $op);
+                match core.mmu.data.load::<$type>(address) {
+                    Some(value) if !strays!($op, $base) => {
+                        core.x[$op.rn()] = moved;
+                        core.x[$op.rd()] = u64::from(value);
+                    }
+                    _ => execute_memory!($op),
+                }
+            }};
+        }
+        macro_rules! store_indexed {
+            ($type:ty, $base:expr, $op:expr) => {{
+                let (address, moved) = indexed!($base, $op.b(), $op);
+                let value = core.x[$op.rd()] as $type;
+                if !strays!($op, $base) && core.mmu.data.store::<$type>(address, value) {
+                    core.x[$op.rn()] = moved;
+                } else {
+                    execute_memory!($op);
+                }
+            }};
+        }
+        // Memory is in order, and a fast entry matches what is aligned alone: what an ordered access is
+        // besides is the executor's affair.
+        macro_rules! load_ordered {
+            ($type:ty, $base:expr, $op:expr) => {
+                match core.mmu.data.load::<$type>($base.wrapping_add($op.imm())) {
+                    Some(value) if !strays!($op, $base) => core.x[$op.rd()] = u64::from(value),
+                    _ => execute_memory!($op),
+                }
+            };
+        }
+        macro_rules! store_ordered {
+            ($type:ty, $base:expr, $op:expr) => {{
+                let value = core.x[$op.rd()] as $type;
+                let address = $base.wrapping_add($op.imm());
+                if strays!($op, $base) || !core.mmu.data.store::<$type>(address, value) {
+                    execute_memory!($op);
+                }
             }};
         }
         macro_rules! set {
@@ -395,8 +450,13 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                 Kind::System => {
                     leave!();
                     core.left -= 1;
+                    let form = system::Form::of(op.form());
                     attempt!(system::execute(core, env, op.get()));
-                    continue 'page;
+                    if CAREFUL || core.left <= 0 || !form.stays() {
+                        continue 'page;
+                    }
+                    start = rest.len();
+                    continue;
                 }
                 Kind::MrsTpidrEl0 => set!(op, core.sys.tpidr_el0),
                 Kind::MrsTpidrEl1 if core.pstate.el == El::El1 => set!(op, core.sys.tpidr_el1),
@@ -456,9 +516,23 @@ pub(in crate::a64) fn run<const CAREFUL: bool>(core: &mut Core, env: &mut Env<'_
                     core.x[op.rm()] = second;
                 }
                 Kind::StpSp64 => store_pair!(u64, base!(op), op),
-                Kind::Memory => {
-                    sync!();
-                    attempt!(memory::execute(core, env, op.get()));
+                Kind::Memory => execute_memory!(op),
+                Kind::LdrIndexed64 => load_indexed!(u64, n, op),
+                Kind::LdrIndexed32 => load_indexed!(u32, n, op),
+                Kind::LdrIndexed8 => load_indexed!(u8, n, op),
+                Kind::StrIndexed64 => store_indexed!(u64, n, op),
+                Kind::StrIndexed32 => store_indexed!(u32, n, op),
+                Kind::StrIndexed8 => store_indexed!(u8, n, op),
+                Kind::Ldar64 => load_ordered!(u64, n, op),
+                Kind::Ldar32 => load_ordered!(u32, n, op),
+                Kind::Ldar8 => load_ordered!(u8, n, op),
+                Kind::Stlr64 => store_ordered!(u64, n, op),
+                Kind::Stlr32 => store_ordered!(u32, n, op),
+                Kind::Stlr8 => store_ordered!(u8, n, op),
+                Kind::Atomic => {
+                    if strays!(op, n) || !atomic::modify_fast(core, op.get()) {
+                        execute_memory!(op);
+                    }
                 }
 
                 Kind::AddR64 => set!(op, n.wrapping_add(m!())),

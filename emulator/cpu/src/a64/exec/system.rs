@@ -32,6 +32,14 @@ forms! {
     }
 }
 
+impl Form {
+    /// Does the next instruction follow in the same page, translated as this one, unless the loop is to be
+    /// left for other reasons?
+    pub(in crate::a64) fn stays(self) -> bool {
+        matches!(self, Self::Sevl | Self::Clrex | Self::Isb | Self::MsrImmediate | Self::Mrs)
+    }
+}
+
 forms! {
     /// A field of PSTATE that MSR (immediate) writes.
     pub(in crate::a64) enum Immediate {
@@ -188,7 +196,7 @@ fn set_pstate(core: &mut Core, field: Immediate, value: u64) -> Result<(), Raise
         }
         Immediate::DaifClr => {
             core.pstate.daif &= !masks;
-            core.kick();
+            core.unmasked();
         }
     }
     Ok(())

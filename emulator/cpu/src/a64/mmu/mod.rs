@@ -17,7 +17,7 @@ pub(in crate::a64) mod walk;
 use super::features::Features;
 use super::regs::{El, PState};
 use super::sysreg::SysRegs;
-use crate::interp::{PageId, Ram, Tlb};
+use crate::interp::{PAGE_SIZE, PageId, Ram, Tlb};
 use regime::Regime;
 use walk::Rights;
 
@@ -67,6 +67,18 @@ impl Mmu {
     /// Forgets which decoded pages are where.
     pub(in crate::a64) fn forget_recent(&mut self) {
         self.recent.fill(NOWHERE);
+    }
+
+    /// Forgets those at pages in `first..=last`, by the address bits of `mask`.
+    fn forget_recent_in(&mut self, first: u64, last: u64, mask: u64) {
+        let pages = mask & !(PAGE_SIZE - 1);
+        let (first, last) = (first & pages, last & pages);
+        for place in self.recent.iter_mut() {
+            let page = place.0 & pages;
+            if first <= page && page <= last {
+                *place = NOWHERE;
+            }
+        }
     }
 
     /// Follows a change of a translation control register.

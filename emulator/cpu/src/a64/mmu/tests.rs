@@ -357,9 +357,13 @@ fn unaligned_accesses_cross_pages_and_fault_on_device_memory() {
     m.rig.core().sys.sctlr |= 2;
     refresh(m.rig.core());
     assert_eq!(fault(&mut m.rig), (0x9600_0061, va + 4));
-    // dc zva, x1 on device memory
-    let mut m = mapped(&[0xd50b7421], va, 3, 12, PAGE | PLAIN | DEVICE);
-    assert_eq!(fault(&mut m.rig), (0x9600_0061, va));
+    // dc zva, x1 on device memory, also where the TLB has a fast entry for it: str x0, [x1]
+    for program in [&[0xd50b7421][..], &[0xf9000020, 0xd50b7421]] {
+        let mut m = mapped(program, va, 3, 12, PAGE | PLAIN | DEVICE);
+        store(&m.rig, PAGE + 8, 0x77);
+        assert_eq!(fault(&mut m.rig), (0x9600_0061, va), "{program:x?}");
+        assert_eq!(m.rig.ram.load64(PAGE + 8), Some(0x77));
+    }
     // An exclusive must be aligned whatever SCTLR says: ldxr x0, [x1]
     let mut m = mapped(&[0xc85f7c20], va, 3, 12, PAGE | PLAIN);
     m.rig.core().x[1] = va + 4;
@@ -411,6 +415,32 @@ fn translations_live_until_they_are_invalidated() {
         core.x[5] = (va >> 12) + shift;
         let core = m.rig.run(10).core();
         assert_eq!((core.x[0], core.x[4], core.x[6]), (1, 1, expected));
+    }
+}
+
+#[test]
+fn so_do_those_of_code() {
+    let va = 0x1234_5678_9000u64;
+    let program = [
+        0xd63f0020, // blr x1
+        0xf9000043, // str x3, [x2]
+        0xd63f0020, // blr x1
+        0xd5088765, // tlbi vaae1, x5
+        0xd63f0020, // blr x1
+        0x14000000, // b .
+    ];
+    // One page adds 1 to X0, the other 16. The page, its neighbours, and whatever aliases it in a TLB.
+    for (operand, expected) in [(0, 1 + 1 + 16), (1, 3), (-1, 3), (0x40, 3), (0x1000, 3)] {
+        let mut m = mapped(&program, va, 3, 12, PAGE | PLAIN);
+        m.rig.load(PAGE, &[0x91000400, 0xd65f03c0]); // add x0, x0, #1; ret
+        m.rig.load(PAGE + 0x1000, &[0x91004000, 0xd65f03c0]); // add x0, x0, #16; ret
+        let leaf = m.leaf;
+        let core = m.rig.core();
+        core.x[0] = 0;
+        core.x[2] = leaf;
+        core.x[3] = (PAGE + 0x1000) | PLAIN;
+        core.x[5] = (va >> 12).wrapping_add_signed(operand);
+        assert_eq!(m.rig.run(20).core().x[0], expected, "{operand:#x}");
     }
 }
 

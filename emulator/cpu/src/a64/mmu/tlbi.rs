@@ -53,13 +53,17 @@ impl Mmu {
             Scope::Asid(asid) if asid == self.regime.asid => {
                 self.data.flush_local();
                 self.code.flush_local();
+                self.forget_recent();
             }
             Scope::Asid(_) => {}
             Scope::Range { first, last, mask } => {
                 self.data.flush_range(first, last, mask);
-                self.code.flush_range(first, last, mask);
+                if self.code.flush_range(first, last, mask) {
+                    self.forget_recent();
+                } else {
+                    self.forget_recent_in(first, last, mask);
+                }
             }
         }
-        self.forget_recent();
     }
 }

@@ -176,7 +176,7 @@ pub(super) fn write(core: &mut Core, env: &mut Env<'_>, key: Key, value: u64) ->
             }
             // Bits 9 to 6.
             core.pstate.daif = value as u32 & daif::ALL;
-            core.kick();
+            core.unmasked();
         }
         key::FPCR | key::FPSR => {
             if let Some(raised) = fp_disabled(core) {

@@ -571,6 +571,30 @@ fn a_block_that_passes_the_end_and_then_waits_ends_the_run() {
 }
 
 #[test]
+fn a_run_to_idle_ends_where_time_would_jump() {
+    // add x0, x0, #1; wfi; b .-8
+    let mut rig = rig(&[0x91000400, 0xd503207f, 0x17fffffe]);
+    let state = |rig: &mut Rig| (rig.cluster.time(), rig.core().x[0], rig.core().activity);
+    assert_eq!(rig.cluster.run_to_idle(&mut rig.board, 1000), Stop::Idle { due: None });
+    assert_eq!(state(&mut rig), (2, 1, Activity::WaitInterrupt));
+    // When something is due, how far the run was to go does not matter.
+    rig.board.due = Some((5000, true));
+    assert_eq!(rig.cluster.run_to_idle(&mut rig.board, 1000), Stop::Idle { due: Some(5000) });
+    assert_eq!(state(&mut rig), (2, 1, Activity::WaitInterrupt));
+    // Part of the wait, and then the rest: it wakes, and has not gone on yet.
+    assert_eq!(rig.cluster.run(&mut rig.board, 3000), Stop::Time);
+    assert_eq!(state(&mut rig), (3000, 1, Activity::WaitInterrupt));
+    assert_eq!(rig.cluster.run(&mut rig.board, 5000), Stop::Time);
+    assert_eq!(state(&mut rig), (5000, 1, Activity::Running));
+    rig.board.due = None;
+    assert_eq!(rig.cluster.run_to_idle(&mut rig.board, 6000), Stop::Idle { due: None });
+    assert_eq!(state(&mut rig), (5003, 2, Activity::WaitInterrupt));
+    // A core that does not wait runs as long as it is told.
+    let mut busy = self::rig(&[0x91000400, 0x17ffffff]); // add x0, x0, #1; b .-4
+    assert_eq!(busy.cluster.run_to_idle(&mut busy.board, 100), Stop::Time);
+}
+
+#[test]
 fn a_core_that_is_started_again_has_low_lines() {
     // A timer that has fired and a cycle counter that has overflowed.
     let mut rig = rig(&[

@@ -12,9 +12,14 @@ const PLACE: u64 = BASE + 0x10_0010;
 /// Instruction and X2, X3 before it; then X0, the change of X1, X2, X4 and the memory.
 type Row = (u32, [u64; 2], [u64; 4], [u64; 4]);
 
+/// Tries each row twice: as the first access to its page, and where the TLB has a fast entry for it.
 fn check(rows: &[Row]) {
-    for &(word, [x2, x3], registers, memory) in rows {
-        let mut rig = Rig::new(&[word, 0x14000000]);
+    // ldr x9, [x1]; str x9, [x1]
+    for (before, &row) in
+        [&[][..], &[0xf9400029, 0xf9000029]].into_iter().flat_map(|b| rows.iter().map(move |r| (b, r)))
+    {
+        let (word, [x2, x3], registers, memory) = row;
+        let mut rig = Rig::new(&[before, &[word, 0x14000000]].concat());
         for (pa, value) in (PLACE - 16..).step_by(8).zip(MEMORY) {
             rig.ram.store64(pa, value);
         }
@@ -22,12 +27,50 @@ fn check(rows: &[Row]) {
         [core.x[0], core.x[1], core.x[2], core.x[3]] = [0x55, PLACE, x2, x3];
         [core.x[4], core.x[5]] = [MEMORY[2], MEMORY[3]];
         [core.x[6], core.x[7]] = [MEMORY[2] & 0xffff_ffff, MEMORY[2] >> 32];
-        let core = rig.run(2).core();
-        assert_eq!(core.pc, BASE + 4, "{word:#x}");
+        let instructions = before.len() as u64;
+        let core = rig.run(instructions + 2).core();
+        assert_eq!(core.pc, BASE + 4 * instructions + 4, "{word:#x}");
         let got = [core.x[0], core.x[1].wrapping_sub(PLACE), core.x[2], core.x[4]];
         assert_eq!(got, registers, "{word:#x}: {got:#x?}");
         let left = [0, 8, 16, 24].map(|offset| rig.ram.load64(PLACE - 16 + offset).unwrap());
         assert_eq!(left, memory, "{word:#x}: {left:#x?}");
+    }
+}
+
+/// SP alignment is checked before the access, whether or not the TLB knows its page [Arm D1.3.11.2].
+#[test]
+fn a_misaligned_sp_is_no_base() {
+    let words = [
+        0xf94007e0, // ldr x0, [sp, #8]
+        0xf84107e0, // ldr x0, [sp], #16
+        0xb94007e0, // ldr w0, [sp, #4]
+        0x384017e0, // ldrb w0, [sp], #1
+        0xf81f0fe0, // str x0, [sp, #-16]!
+        0xb90007e0, // str w0, [sp, #4]
+        0x390007e0, // strb w0, [sp, #1]
+        0xa94007e0, // ldp x0, x1, [sp]
+        0xc8dfffe0, // ldar x0, [sp]
+        0x08dfffe0, // ldarb w0, [sp]
+        0xc89fffe0, // stlr x0, [sp]
+        0x889fffe0, // stlr w0, [sp]
+        0xf82203e0, // ldadd x2, x0, [sp]
+    ];
+    for (word, misaligned, checked) in
+        words.iter().flat_map(|word| [(word, 8, true), (word, 8, false), (word, 0, true)])
+    {
+        let mut rig = Rig::new(&[0xf9400029, 0xf9000029, *word, 0x14000000]);
+        let core = rig.core();
+        // Where the TLB matches addresses whatever SP's alignment is.
+        core.x[1] = PLACE + 0x30;
+        core.x[31] = PLACE + 0x30 + misaligned;
+        core.sys.sctlr |= if checked { 1 << 3 } else { 0 };
+        let core = rig.run(3).core();
+        let faults = misaligned != 0 && checked;
+        assert_eq!(core.sys.esr >> 26, if faults { 0x26 } else { 0 }, "{word:#x} {misaligned} {checked}");
+        if faults {
+            assert_eq!((core.sys.elr, core.x[0]), (BASE + 8, 0), "{word:#x}");
+            assert_eq!(core.sys.sp[1].max(core.x[31]), PLACE + 0x38, "no writeback");
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod ioapic;
 pub mod iommu;
 pub mod iommu_testdev;
 pub mod mem;
+pub mod nvme;
 pub mod pci;
 pub mod pic;
 pub mod platform;

@@ -10,7 +10,7 @@ use super::msix::MsixSpec;
 use super::state::StateError;
 use crate::events::Time;
 use crate::fabric::{AtomicOp, DmaResult, Effects, Outcome, Request};
-use crate::{edu, exerciser, iommu_testdev};
+use crate::{edu, exerciser, iommu_testdev, nvme};
 
 /// When a function may master the bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +121,8 @@ pub enum EndpointState {
     Exerciser(Box<exerciser::State>),
     /// Of an [`iommu_testdev::IommuTestdev`].
     IommuTestdev(iommu_testdev::State),
+    /// Of an [`nvme::Nvme`].
+    Nvme(Box<nvme::State>),
 }
 
 impl EndpointState {
@@ -130,6 +132,7 @@ impl EndpointState {
             Self::Edu(_) => edu::DESCRIPTION.model,
             Self::Exerciser(_) => exerciser::DESCRIPTION.model,
             Self::IommuTestdev(_) => iommu_testdev::DESCRIPTION.model,
+            Self::Nvme(_) => nvme::DESCRIPTION.model,
         }
     }
 }

@@ -123,6 +123,12 @@ impl Pl011 {
         taken
     }
 
+    /// Whether software waits for input by interrupt. A driver that does not yet may empty the FIFO
+    /// unread when it begins.
+    pub fn is_listening(&self) -> bool {
+        self.registers.mask.rx() || self.registers.mask.rt()
+    }
+
     /// Removes and returns what software has sent.
     pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)

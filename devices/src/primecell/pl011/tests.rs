@@ -38,6 +38,16 @@ impl Rig {
 }
 
 #[test]
+fn it_listens_while_an_interrupt_for_input_is_enabled() {
+    let mut rig = Rig::new();
+    // RTIM, RXIM, and everything else.
+    for (mask, listens) in [(0, false), (0x40, true), (0x10, true), (0x50, true), (0x7af, false)] {
+        rig.write(0x38, mask);
+        assert_eq!(rig.uart.is_listening(), listens, "{mask:#x}");
+    }
+}
+
+#[test]
 fn reset_values_and_identification() {
     let mut rig = Rig::new();
     // FR: transmit and receive FIFO empty, CTS, DSR and DCD.

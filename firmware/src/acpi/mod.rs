@@ -5,12 +5,12 @@
 //! | machine | tables | where |
 //! |---|---|---|
 //! | PC ([`MachineDescription`]) | RSDP, RSDT, XSDT, FADT, FACS, DSDT, MADT, MCFG, DMAR | 0xf0000 to 0xfffff: operating systems scan for the RSDP |
-//! | Arm ([`arm::Description`]) | RSDP, XSDT, FADT, DSDT, MADT, GTDT, MCFG, SPCR, IORT | where the caller says: boot firmware hands the RSDP over |
+//! | Arm ([`arm::Description`]) | RSDP, XSDT, FADT, DSDT, MADT, PPTT, GTDT, MCFG, SPCR, IORT | where the caller says: boot firmware hands the RSDP over |
 //!
 //! The RSDP lies first, the others follow 16-byte aligned (FACS: 64). On a PC, boot protocols call that
 //! area reserved in their memory maps, so a guest keeps its hands off.
 //!
-//! Every table comes from acpi_tables where that crate has it; DMAR, IORT, MADT, GTDT, SPCR and what
+//! Every table comes from acpi_tables where that crate has it; DMAR, IORT, MADT, PPTT, GTDT, SPCR and what
 //! points by 32 bits are made here. A description that contradicts itself, or that an operating system
 //! would answer by silently not using the remapping hardware, is refused.
 //!

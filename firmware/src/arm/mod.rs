@@ -5,7 +5,7 @@
 //! [`DescriptionError`], what contradicts itself.
 //!
 //! What is fixed, and therefore has no word here: one PCI segment; at most one ITS; PSCI calls by HVC;
-//! a generic timer on the PPIs that [`TimerInterrupts`] names; a PCI function's DeviceID at the ITS is
+//! a generic timer on the PPIs that [`TimerInterrupts`] names, performance monitors on PPI 7; a PCI function's DeviceID at the ITS is
 //! its requester id.
 
 mod check;
@@ -23,6 +23,8 @@ pub use error::DescriptionError;
 pub(crate) const SPI_BASE: u32 = 32;
 /// First INTID of a PPI.
 pub(crate) const PPI_BASE: u32 = 16;
+/// PPI of a CPU's performance monitors, level-triggered, where Arm's Base System Architecture has it.
+pub(crate) const PERFORMANCE_MONITORS: u32 = 7;
 /// Bytes of a frame of GIC registers.
 pub(crate) const GIC_FRAME: u64 = 0x1_0000;
 /// Bytes of an ITS: control and translation frame.
@@ -48,7 +50,9 @@ pub struct Description {
     pub gic: Gic,
     /// The PL011 that is the console.
     pub uart: Peripheral,
-    /// Rate of the UART's clock and of the APB, in Hz.
+    /// Further PL011s.
+    pub other_uarts: Vec<Peripheral>,
+    /// Rate of the UARTs' clock and of the APB, in Hz.
     pub apb_clock: u32,
     /// The PL031. ACPI tables do not tell of it: there the clock is the firmware's.
     pub rtc: Option<Peripheral>,
@@ -153,6 +157,9 @@ pub struct Smmu {
     pub interrupts: SmmuInterrupts,
     /// Whether its accesses to tables and queues see the CPUs' caches: IDR0.COHACC.
     pub coherent: bool,
+    /// What of descriptors it updates by itself, IDR0.HTTU: 0 nothing, 1 the access flag, 2 that and the dirty
+    /// state, 3 both in table descriptors too.
+    pub httu: u8,
     /// Its own DeviceID at the ITS if it can send message interrupts: IDR0.MSI.
     pub msi_device: Option<u32>,
 }
@@ -252,9 +259,17 @@ pub struct Chosen {
     pub command_line: String,
     /// Where the initial RAM disk lies, within one range of RAM.
     pub initrd: Option<RangeInclusive<u64>>,
+    /// Random bytes for the kernel to begin with. Without them Linux makes some for itself where it first
+    /// needs them, which takes a long time on a machine in which nothing is random.
+    pub seed: Option<[u8; 32]>,
 }
 
 impl Description {
+    /// All UARTs, the console first.
+    pub(crate) fn uarts(&self) -> impl Iterator<Item = &Peripheral> {
+        std::iter::once(&self.uart).chain(&self.other_uarts)
+    }
+
     /// The SMMU and the StreamIDs by which it knows `master`: none if it reaches memory directly.
     pub(crate) fn streams(&self, master: Master) -> Option<(usize, Vec<u32>)> {
         match master {

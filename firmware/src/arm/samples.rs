@@ -13,6 +13,7 @@ pub(crate) fn virt() -> Description {
             its: Some(0x0808_0000),
         },
         uart: Peripheral { base: 0x0900_0000, spi: 1 },
+        other_uarts: vec![],
         apb_clock: 24_000_000,
         rtc: Some(Peripheral { base: 0x0901_0000, spi: 2 }),
         pci: PciHost {
@@ -27,7 +28,13 @@ pub(crate) fn virt() -> Description {
             pasid_bits: 0,
             streams: vec![PciStreams { requesters: 0..=0xffff, smmu: 0, stream: 0 }],
         },
-        smmus: vec![Smmu { base: 0x0905_0000, interrupts: wired(74), coherent: true, msi_device: None }],
+        smmus: vec![Smmu {
+            base: 0x0905_0000,
+            interrupts: wired(74),
+            coherent: true,
+            httu: 0,
+            msi_device: None,
+        }],
         devices: vec![],
         reserved: vec![],
         chosen: Chosen::default(),
@@ -43,12 +50,13 @@ fn wired(first: u32) -> SmmuInterrupts {
     }
 }
 
-/// Three SMMUs (wired; with messages; without PRI) that share PCI with holes, platform devices of all
+/// A second UART, three SMMUs (wired; with messages; without PRI) that share PCI with holes, platform devices of all
 /// sorts, reserved memory, a RAM disk.
 pub(crate) fn rich() -> Description {
     let mut machine = virt();
     machine.cpus = vec![0x1_0000_0000, 0x1_0000_0001, 0x1_0000_0100];
     machine.ram.push(0x1_0000_0000..=0x1_3fff_ffff);
+    machine.other_uarts = vec![Peripheral { base: 0x0904_0000, spi: 8 }];
     machine.pci.ats = true;
     machine.pci.pri = true;
     machine.pci.pasid_bits = 20;
@@ -62,12 +70,14 @@ pub(crate) fn rich() -> Description {
         base: 0x0907_0000,
         interrupts: SmmuInterrupts::default(),
         coherent: false,
+        httu: 2,
         msi_device: Some(0x1_0000),
     });
     machine.smmus.push(Smmu {
         base: 0x0909_0000,
         interrupts: gerror_and_event,
         coherent: true,
+        httu: 1,
         msi_device: None,
     });
     let master = |smmu, streams: &[u32], substream_bits, can_stall| {
@@ -113,7 +123,10 @@ pub(crate) fn rich() -> Description {
             masters: vec![Master::Pci { device: 2, function: 3 }, Master::Pci { device: 1, function: 0 }],
         },
     ];
-    machine.chosen =
-        Chosen { command_line: "console=ttyAMA0 \"quoted\"".into(), initrd: Some(0x4800_0000..=0x480f_fffe) };
+    machine.chosen = Chosen {
+        command_line: "console=ttyAMA0 \"quoted\"".into(),
+        initrd: Some(0x4800_0000..=0x480f_fffe),
+        seed: Some(std::array::from_fn(|index| 0x10 + index as u8)),
+    };
     machine
 }

@@ -73,8 +73,9 @@ fn addresses() {
             range("RAM", 0x4000_0000, 0x3fff_ffff, pages),
         ),
         (|machine| machine.ram = vec![0..=u64::MAX], overlap("RAM", "the GIC distributor", 0x0800_0000)),
-        (|machine| machine.uart.base = 0x0900_0800, value("the UART", 0x0900_0800, "align it to 4 KiB")),
-        (|machine| machine.uart.base = 0x0901_0000, overlap("the UART", "the RTC", 0x0901_0000)),
+        (|machine| machine.uart.base = 0x0900_0800, value("a UART", 0x0900_0800, "align it to 4 KiB")),
+        (|machine| machine.uart.base = 0x0901_0000, overlap("a UART", "the RTC", 0x0901_0000)),
+        (|machine| machine.other_uarts[0].base = 0x0900_0000, overlap("a UART", "a UART", 0x0900_0000)),
         (
             |machine| machine.gic.its = Some(0xffff_ffff_ffff_0000),
             value("the ITS", 0xffff_ffff_ffff_0000, "use whole frames of 64 KiB"),
@@ -119,6 +120,7 @@ fn interrupts() {
     check(&[
         (|machine| machine.uart.spi = 988, value("an SPI", 988, "SPIs are 0 to 987")),
         (|machine| machine.uart.spi = u32::MAX, value("an SPI", 0xffff_ffff, "SPIs are 0 to 987")),
+        (|machine| machine.other_uarts[0].spi = 1, DescriptionError::Duplicate { what: "SPI", id: 1 }),
         (|machine| machine.pci.intx[3] = 3, DescriptionError::Duplicate { what: "SPI", id: 3 }),
         (
             |machine| machine.devices[0].interrupts[1].number = 74,
@@ -184,6 +186,7 @@ fn stream_ids() {
             |machine| machine.devices[0].master.as_mut().unwrap().substream_bits = 21,
             value("the width of SubstreamIDs", 21, "use 0 to 20"),
         ),
+        (|machine| machine.smmus[1].httu = 4, value("an SMMU's HTTU", 4, "use 0 to 3")),
         (|machine| machine.pci.pasid_bits = 21, value("the width of PASIDs", 21, "use 0 to 20")),
         (
             |machine| machine.pci.ats = false,
@@ -316,6 +319,7 @@ fn extreme_numbers_end_in_an_answer() {
         |machine, value| machine.gic.redistributors = value..=u64::MAX,
         |machine, value| machine.gic.its = Some(value),
         |machine, value| machine.uart = Peripheral { base: value, spi: value as u32 },
+        |machine, value| machine.other_uarts[0] = Peripheral { base: value, spi: value as u32 },
         |machine, value| machine.apb_clock = value as u32,
         |machine, value| (machine.pci.ecam, machine.pci.last_bus) = (value, value as u8),
         |machine, value| machine.pci.memory[1] = value..=u64::MAX,

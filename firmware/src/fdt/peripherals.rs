@@ -14,11 +14,13 @@ pub(super) fn write(fdt: &mut FdtWriter, machine: &Description, phandles: &Phand
         fdt.property_u32("clock-frequency", machine.apb_clock)?;
         fdt.property_phandle(clock)
     })?;
-    node(fdt, &uart_name(machine), |fdt| {
-        prime_cell(fdt, "arm,pl011", machine.uart)?;
-        fdt.property_array_u32("clocks", &[clock, clock])?;
-        strings(fdt, "clock-names", ["uartclk", "apb_pclk"])
-    })?;
+    for uart in machine.uarts() {
+        node(fdt, &uart_name(*uart), |fdt| {
+            prime_cell(fdt, "arm,pl011", *uart)?;
+            fdt.property_array_u32("clocks", &[clock, clock])?;
+            strings(fdt, "clock-names", ["uartclk", "apb_pclk"])
+        })?;
+    }
     let Some(rtc) = machine.rtc else { return Ok(()) };
     node(fdt, &format!("rtc@{:x}", rtc.base), |fdt| {
         prime_cell(fdt, "arm,pl031", rtc)?;
@@ -27,9 +29,19 @@ pub(super) fn write(fdt: &mut FdtWriter, machine: &Description, phandles: &Phand
     })
 }
 
-/// Name of the console's node, below the root.
-pub(super) fn uart_name(machine: &Description) -> String {
-    format!("serial@{:x}", machine.uart.base)
+/// The UARTs' numbers, which do not depend on the order of their nodes.
+pub(super) fn aliases(fdt: &mut FdtWriter, machine: &Description) -> Written {
+    node(fdt, "aliases", |fdt| {
+        for (number, uart) in machine.uarts().enumerate() {
+            fdt.property_string(&format!("serial{number}"), &format!("/{}", uart_name(*uart)))?;
+        }
+        Ok(())
+    })
+}
+
+/// Name of a UART's node, below the root.
+pub(super) fn uart_name(uart: Peripheral) -> String {
+    format!("serial@{:x}", uart.base)
 }
 
 fn prime_cell(fdt: &mut FdtWriter, compatible: &str, peripheral: Peripheral) -> Written {

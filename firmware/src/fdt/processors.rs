@@ -1,9 +1,9 @@
-//! CPUs, how they are started, and their timers.
+//! CPUs, how they are started, their timers and performance monitors.
 
 use vm_fdt::FdtWriter;
 
 use super::{Written, cells, node, strings};
-use crate::arm::{Description, TimerInterrupts};
+use crate::arm::{Description, PERFORMANCE_MONITORS, TimerInterrupts};
 
 pub(super) fn write(fdt: &mut FdtWriter, machine: &Description) -> Written {
     cpus(fdt, &machine.cpus)?;
@@ -21,6 +21,10 @@ pub(super) fn write(fdt: &mut FdtWriter, machine: &Description) -> Written {
         ];
         fdt.property_array_u32("interrupts", timers.map(cells::ppi).as_flattened())?;
         fdt.property_null("always-on")
+    })?;
+    node(fdt, "pmu", |fdt| {
+        fdt.property_string("compatible", "arm,armv8-pmuv3")?;
+        fdt.property_array_u32("interrupts", &cells::ppi(PERFORMANCE_MONITORS))
     })
 }
 

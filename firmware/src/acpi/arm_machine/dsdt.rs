@@ -1,4 +1,4 @@
-//! DSDT: CPUs, the PCI host bridge, the UART and platform devices
+//! DSDT: CPUs, the PCI host bridge, the UARTs and platform devices
 //! [ACPI 6.1, 6.2.11, 6.2.17, 6.4.3; PCI Firmware 4.5].
 
 use std::ops::RangeInclusive;
@@ -30,7 +30,7 @@ pub(super) fn build(machine: &Description) -> Result<Vec<u8>, AcpiError> {
     let mut objects: Vec<_> = (0..machine.cpus.len()).map(processor).collect();
     objects.push(pci::motherboard(machine.pci.ecam, machine.pci.last_bus)?);
     objects.push(host_bridge(&machine.pci)?);
-    objects.push(uart(machine.uart));
+    objects.extend(machine.uarts().enumerate().map(|(index, line)| uart(index, *line)));
     objects.extend(machine.devices.iter().enumerate().map(|(index, device)| platform(index, device)));
     let scope = Scope::new(Path::new("_SB_"), objects.iter().map(|object| object as &dyn Aml).collect());
     Ok(table(*b"DSDT", pci::DSDT_REVISION, &bytes(&scope)))
@@ -100,10 +100,15 @@ fn osc() -> Encoded {
     Encoded::new(&Method::new(Path::new("_OSC"), 4, serialized, body))
 }
 
-fn uart(uart: Peripheral) -> Encoded {
+/// A PL011 whose speed and pins firmware has set up: the Arm Base System Architecture's generic UART is
+/// compatible with it. There are fewer than SPIs, so that three digits number them.
+fn uart(index: usize, uart: Peripheral) -> Encoded {
     let range = uart.base..=uart.base + (PERIPHERAL_SIZE - 1);
     let resources = device_resources(&range, &[Spi { number: uart.spi, trigger: Trigger::Level }]);
-    device("COM0", &[name("_HID", &"ARMH0011"), name("_UID", &0_u8), name("_CRS", &resources)])
+    device(
+        &format!("U{index:03X}"),
+        &[name("_HID", &"ARMH0011"), name("_UID", &index), name("_CRS", &resources)],
+    )
 }
 
 /// A device that its driver knows by the programming models of its device tree node.

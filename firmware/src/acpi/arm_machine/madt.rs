@@ -3,7 +3,7 @@
 use acpi_tables::madt::{GicIts, GicVersion, Gicd, Gicr};
 
 use super::super::header::{bytes, table};
-use crate::arm::Description;
+use crate::arm::{Description, PERFORMANCE_MONITORS, PPI_BASE};
 
 /// The revision of ACPI 6.3.
 const REVISION: u8 = 5;
@@ -29,13 +29,14 @@ pub(super) fn build(machine: &Description) -> Vec<u8> {
 /// GIC CPU Interface structure. acpi_tables' has the two bytes more of ACPI 6.5.
 ///
 /// CPU interface number and processor UID are the index of the CPU. Its redistributor is found by the GICR
-/// structure, and there is no performance monitor, virtualisation or parking to tell of.
+/// structure, and there is no virtualisation or parking to tell of.
 fn gicc(number: u32, affinity: u64) -> [u8; 80] {
     let mut gicc = [0; 80];
     gicc[..2].copy_from_slice(&[11, 80]);
     gicc[4..8].copy_from_slice(&number.to_le_bytes());
     gicc[8..12].copy_from_slice(&number.to_le_bytes());
     gicc[12..16].copy_from_slice(&ENABLED.to_le_bytes());
+    gicc[20..24].copy_from_slice(&(PPI_BASE + PERFORMANCE_MONITORS).to_le_bytes());
     gicc[68..76].copy_from_slice(&affinity.to_le_bytes());
     gicc
 }

@@ -3,6 +3,7 @@
 mod dsdt;
 mod fadt;
 mod madt;
+mod pptt;
 mod wide_range;
 
 use std::ops::RangeInclusive;
@@ -29,6 +30,7 @@ pub(super) fn build(machine: &Description, area: &RangeInclusive<u64>) -> Result
     let tables = [
         fadt::build(dsdt),
         madt::build(machine),
+        pptt::build(machine.cpus.len()),
         gtdt::build(),
         pci::mcfg(machine.pci.ecam, machine.pci.last_bus)?,
         spcr::build(machine.uart),

@@ -28,6 +28,7 @@ const RESERVED_MEMORY: (u8, u8) = (6, 3);
 
 /// SMMUv3 flags.
 const COHACC_OVERRIDE: u32 = 1 << 0;
+const HTTU_OVERRIDE_SHIFT: u32 = 1;
 const DEVICE_ID_VALID: u32 = 1 << 4;
 /// Memory access flags: the path to memory, and the device's own attributes, are coherent.
 const COHERENT_PATH: u8 = 1 << 0 | 1 << 1;
@@ -84,11 +85,15 @@ fn smmu(
     its: Option<u32>,
 ) -> Result<u32, AcpiError> {
     let flags = if unit.coherent { COHACC_OVERRIDE } else { 0 }
+        | u32::from(unit.httu) << HTTU_OVERRIDE_SHIFT
         | if unit.msi_device.is_some() { DEVICE_ID_VALID } else { 0 };
     // 0 is not wired.
     let gsiv = |line: Option<u32>| line.map_or(0, |spi| SPI_BASE + spi);
     let lines = unit.interrupts;
-    let (vatos, generic, proximity, device_id_mapping) = (0_u64, 0_u32, 0_u32, 0_u32);
+    let (vatos, generic, proximity) = (0_u64, 0_u32, 0_u32);
+    let mappings = its.map(|its| device_ids(machine, index, unit, its)).unwrap_or_default();
+    // There are at most as many as requester ids and masters.
+    let device_id_mapping = unit.msi_device.map_or(0, |_| mappings.len().saturating_sub(1) as u32);
     let mut fields = unit.base.to_le_bytes().to_vec();
     fields.extend(flags.to_le_bytes());
     fields.extend([0; 4]);
@@ -103,11 +108,11 @@ fn smmu(
         device_id_mapping,
     ];
     fields.extend(rest.into_iter().flat_map(u32::to_le_bytes));
-    let mappings = its.map(|its| device_ids(machine, index, unit, its)).unwrap_or_default();
     nodes.push("an SMMU", (SMMUV3, smmu_revision(unit)), &fields, &mappings)
 }
 
-/// From StreamIDs to DeviceIDs; the SMMU's own comes first.
+/// From StreamIDs to DeviceIDs; the SMMU's own comes last. Linux 6.1 does not know that its index can be valid
+/// where all interrupts are wired as well, and calls it a bug of the firmware wherever it meets it in a search.
 fn device_ids(machine: &Description, index: usize, unit: &Smmu, its: u32) -> Vec<Mapping> {
     let own = unit.msi_device.map(|device| Mapping::single(device, its));
     let functions = machine.pci.streams.iter().filter(|entry| entry.smmu == index);
@@ -126,7 +131,7 @@ fn device_ids(machine: &Description, index: usize, unit: &Smmu, its: u32) -> Vec
         let stream = move |&input: &u32| Mapping { input, more: 0, output: device, to: its, flags: 0 };
         master.streams.iter().map(stream)
     });
-    own.into_iter().chain(functions).chain(devices).collect()
+    functions.chain(devices).chain(own).collect()
 }
 
 fn root_complex(

@@ -27,7 +27,7 @@ fn the_rsdp_and_the_xsdt_lead_to_all_others() {
         let xsdt = at(u64_at(rsdp, 24));
         assert_eq!(xsdt[..4], *b"XSDT");
         let listed = xsdt[36..].chunks(8).map(|entry| signature_of(at(u64_at(entry, 0))));
-        let expected = ["FACP", "APIC", "GTDT", "MCFG", "SPCR", "IORT"];
+        let expected = ["FACP", "APIC", "PPTT", "GTDT", "MCFG", "SPCR", "IORT"];
         assert_eq!(listed.collect::<Vec<_>>(), expected);
         let fadt = at(u64_at(xsdt, 36));
         assert_eq!(u32_at(fadt, 40), 0);
@@ -86,7 +86,9 @@ fn madt_lists_the_gic() {
     let gicc = |number: u8, mpidr: [u8; 8]| {
         [
             &[11, 80, 0, 0, number, 0, 0, 0, number, 0, 0, 0, 1, 0, 0, 0][..], // enabled
-            &[0; 52],
+            &[0; 4],
+            &[23, 0, 0, 0], // performance monitors, level-triggered
+            &[0; 44],
             &mpidr,
             &[0; 4],
         ]
@@ -104,6 +106,17 @@ fn madt_lists_the_gic() {
     let mut machine = virt();
     machine.gic.its = None;
     assert_eq!(arm_table(&machine, "APIC").len(), 36 + 8 + 24 + 2 * 80 + 16);
+}
+
+#[test]
+fn pptt_puts_all_processors_in_one_package() {
+    let node = |flags: u8, parent: u8, uid: u8| {
+        [&[0, 20, 0, 0, flags, 0, 0, 0, parent, 0, 0, 0, uid, 0, 0, 0][..], &[0; 4]].concat()
+    };
+    // The package, whose id means nothing; leaves with the UIDs of the processor devices.
+    let expected = [node(0x11, 0, 0), node(0x0a, 36, 0), node(0x0a, 36, 1)];
+    let pptt = arm_table(&virt(), "PPTT");
+    assert_eq!((pptt[8], &pptt[36..]), (2, &expected.concat()[..]));
 }
 
 #[test]

@@ -120,7 +120,7 @@ DefinitionBlock ("", "DSDT", 2, "IOMMUL", "IOMMULTR", 1)
                 Return (Arg3)
             }
         }
-        Device (COM0)
+        Device (U000)
         {
             Name (_HID, "ARMH0011")
             Name (_UID, 0)
@@ -128,6 +128,16 @@ DefinitionBlock ("", "DSDT", 2, "IOMMUL", "IOMMULTR", 1)
             {
                 Memory32Fixed (ReadWrite, 0x09000000, 0x1000)
                 Interrupt (ResourceConsumer, Level, ActiveHigh, Exclusive) { 33 }
+            })
+        }
+        Device (U001)
+        {
+            Name (_HID, "ARMH0011")
+            Name (_UID, 1)
+            Name (_CRS, ResourceTemplate ()
+            {
+                Memory32Fixed (ReadWrite, 0x09040000, 0x1000)
+                Interrupt (ResourceConsumer, Level, ActiveHigh, Exclusive) { 40 }
             })
         }
         Device (D000)
@@ -246,7 +256,7 @@ fn every_table_survives_disassembly_and_compilation() {
     rich.dmar.as_mut().unwrap().units[1].log2_pages = 0;
     let pcs = [(q35(), 8), (rich, 8), (reduced(), 6)];
     let pcs = pcs.map(|(machine, count)| (build(&machine).unwrap(), count));
-    let arms = [samples::virt(), small_arm()].map(|machine| (tables(&machine), 8));
+    let arms = [samples::virt(), small_arm()].map(|machine| (tables(&machine), 9));
     for (tables, count) in pcs.into_iter().chain(arms) {
         let directory = tempfile::tempdir().unwrap();
         let mut seen = 0;

@@ -79,8 +79,10 @@ fn of_several_units_devices_and_reserved_memory() {
     let iort = arm_table(&rich(), "IORT");
     assert_eq!(iort[8], 6);
     let no_interrupts = [0; 16];
-    let smmu = |base: [u8; 4], flags: u8, gsivs: &[u8; 16]| {
-        [&base[..], &[0; 4], &[flags, 0, 0, 0], &[0; 16], gsivs, &[0; 8]].concat()
+    // Flags: COHACC in bit 0, HTTU in bits 2:1, DeviceID mapping valid in bit 4.
+    // The index of the DeviceID mapping is in the last word.
+    let smmu = |base: [u8; 4], flags: u8, gsivs: &[u8; 16], own: u8| {
+        [&base[..], &[0; 4], &[flags, 0, 0, 0], &[0; 16], gsivs, &[0; 4], &[own, 0, 0, 0]].concat()
     };
     // Offsets of the ITS group and the units.
     let (its, unit_0, unit_1, unit_2) = (48, 72, 160, 288);
@@ -89,19 +91,20 @@ fn of_several_units_devices_and_reserved_memory() {
         node(
             72,
             (4, 4),
-            &smmu([0, 0, 5, 9], 1, &[106, 0, 0, 0, 107, 0, 0, 0, 109, 0, 0, 0, 108, 0, 0, 0]),
+            &smmu([0, 0, 5, 9], 1, &[106, 0, 0, 0, 107, 0, 0, 0, 109, 0, 0, 0, 108, 0, 0, 0], 0),
             &[[0x1008, 0xf7, 8, its, 0]],
         ),
         node(
             160,
             (4, 5),
-            &smmu([0, 0, 7, 9], 1 << 4, &no_interrupts),
-            &[[0, 0, 0x1_0000, its, 1], [0, 0xff, 0x100, its, 0], [0x8000, 0x7fff, 0x8000, its, 0]],
+            &smmu([0, 0, 7, 9], 0x14, &no_interrupts, 2),
+            // The unit's own is behind those in which an id is looked for.
+            &[[0, 0xff, 0x100, its, 0], [0x8000, 0x7fff, 0x8000, its, 0], [0, 0, 0x1_0000, its, 1]],
         ),
         node(
             288,
             (4, 5),
-            &smmu([0, 0, 9, 9], 1, &[112, 0, 0, 0, 0, 0, 0, 0, 113, 0, 0, 0, 0, 0, 0, 0]),
+            &smmu([0, 0, 9, 9], 3, &[112, 0, 0, 0, 0, 0, 0, 0, 113, 0, 0, 0, 0, 0, 0, 0], 0),
             &[[7, 0, 0x1_0001, its, 0], [0xffff_ffff, 0, 0x1_0001, its, 0]],
         ),
         node(

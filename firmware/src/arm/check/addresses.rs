@@ -40,11 +40,10 @@ impl Description {
         if let Some(its) = gic.its {
             space.push(block("the ITS", its, ITS_SIZE, GIC_FRAME, frames)?);
         }
-        for (what, peripheral) in [("the UART", Some(self.uart)), ("the RTC", self.rtc)] {
-            if let Some(peripheral) = peripheral {
-                let remedy = "align it to 4 KiB";
-                space.push(block(what, peripheral.base, PERIPHERAL_SIZE, PAGE, remedy)?);
-            }
+        let uarts = self.uarts().map(|uart| ("a UART", uart));
+        for (what, peripheral) in uarts.chain(self.rtc.iter().map(|rtc| ("the RTC", rtc))) {
+            let remedy = "align it to 4 KiB";
+            space.push(block(what, peripheral.base, PERIPHERAL_SIZE, PAGE, remedy)?);
         }
         for smmu in &self.smmus {
             space.push(block("an SMMU", smmu.base, SMMU_SIZE, GIC_FRAME, "align it to 64 KiB")?);

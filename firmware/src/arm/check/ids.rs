@@ -13,7 +13,8 @@ impl Description {
             [lines.event, lines.pri, lines.sync, lines.gerror].into_iter().flatten()
         });
         let devices = self.devices.iter().flat_map(|device| &device.interrupts).map(|line| line.number);
-        let board = [self.uart.spi].into_iter().chain(self.rtc.map(|rtc| rtc.spi)).chain(self.pci.intx);
+        let peripherals = self.uarts().chain(&self.rtc).map(|peripheral| peripheral.spi);
+        let board = peripherals.chain(self.pci.intx);
         let spis: Vec<_> = board.chain(smmus).chain(devices).collect();
         if let Some(&spi) = spis.iter().find(|&&spi| spi > SPI_LAST) {
             let remedy = "SPIs are 0 to 987";

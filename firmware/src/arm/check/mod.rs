@@ -13,6 +13,7 @@ const CPUS_MAX: usize = 8;
 const AFFINITY: u64 = 0xff_00ff_ffff;
 const COMMAND_LINE_MAX: usize = 4095;
 const SUBSTREAM_BITS_MAX: u8 = 20;
+const HTTU_MAX: u8 = 3;
 const MODELS_MAX: usize = 16;
 
 type Checked = Result<(), DescriptionError>;
@@ -59,6 +60,9 @@ impl Description {
             return value("the width of PASIDs", pci.pasid_bits.into(), "use 0 to 20");
         }
         for smmu in &self.smmus {
+            if smmu.httu > HTTU_MAX {
+                return value("an SMMU's HTTU", smmu.httu.into(), "use 0 to 3");
+            }
             let heard = smmu.interrupts.event.and(smmu.interrupts.gerror).is_some();
             if !heard && smmu.msi_device.is_none() {
                 return Err(DescriptionError::Mute(smmu.base));

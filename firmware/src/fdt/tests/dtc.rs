@@ -49,6 +49,12 @@ fn libfdt_finds_what_a_kernel_looks_up() {
         ("s", "/chosen", "bootargs", "console=ttyAMA0 \"quoted\""),
         ("x", "/chosen", "linux,initrd-start", "0 48000000"),
         ("x", "/chosen", "linux,initrd-end", "0 480fffff"),
+        (
+            "x",
+            "/chosen",
+            "rng-seed",
+            "10111213 14151617 18191a1b 1c1d1e1f 20212223 24252627 28292a2b 2c2d2e2f",
+        ),
         ("x", "/memory@100000000", "reg", "1 0 0 40000000"),
         ("s", "/psci", "compatible", "arm,psci-1.0 arm,psci-0.2"),
         ("x", pcie, "iommu-map", "8 4 1008 f8 100 5 0 100 8000 5 8000 8000"),

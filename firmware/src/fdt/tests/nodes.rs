@@ -37,6 +37,10 @@ chosen {
     stdout-path = "/serial@9000000";
 "#,
             r#"
+aliases {
+    serial0 = "/serial@9000000";
+"#,
+            r#"
 memory@40000000 {
     device_type = "memory";
     reg = <0x0 0x40000000 0x0 0x40000000>;
@@ -68,6 +72,11 @@ timer {
     compatible = "arm,armv8-timer";
     interrupts = <0x1 0xd 0x4 0x1 0xe 0x4 0x1 0xb 0x4 0x1 0xa 0x4>;
     always-on;
+"#,
+            r#"
+pmu {
+    compatible = "arm,armv8-pmuv3";
+    interrupts = <0x1 0x7 0x4>;
 "#,
             r#"
 interrupt-controller@8000000 {
@@ -152,6 +161,20 @@ chosen {
     bootargs = "console=ttyAMA0 \"quoted\"";
     linux,initrd-start = <0x0 0x48000000>;
     linux,initrd-end = <0x0 0x480fffff>;
+    rng-seed = <0x10111213 0x14151617 0x18191a1b 0x1c1d1e1f 0x20212223 0x24252627 0x28292a2b 0x2c2d2e2f>;
+"#,
+            r#"
+aliases {
+    serial0 = "/serial@9000000";
+    serial1 = "/serial@9040000";
+"#,
+            r#"
+serial@9040000 {
+    compatible = "arm,pl011\0arm,primecell";
+    reg = <0x0 0x9040000 0x0 0x1000>;
+    interrupts = <0x0 0x8 0x4>;
+    clocks = <0x3 0x3>;
+    clock-names = "uartclk\0apb_pclk";
 "#,
             r#"
 memory@100000000 {

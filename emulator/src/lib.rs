@@ -13,9 +13,11 @@ pub mod hosted;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub mod kvm;
 pub mod legacy;
+pub mod linux;
 pub mod machine;
 pub mod qtest;
 pub mod report;
+pub mod snapshot;
 pub mod soft;
 pub mod story;
 pub mod trace;

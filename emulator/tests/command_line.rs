@@ -150,7 +150,7 @@ fn capabilities_as_text_and_json() {
 #[test]
 fn wrong_options_are_told_apart_from_a_host_that_lacks_something() {
     for (args, code, message) in [
-        (&["run", "vtd_dma", "--device", "nvme"][..], 2, "unknown device 'nvme'; known: edu, exerciser"),
+        (&["run", "vtd_dma", "--device", "ahci"][..], 2, "unknown device 'ahci'; known: edu, exerciser"),
         (&["run", "vtd_dma", "--iommu", "amd-vi"], 2, "unknown IOMMU 'amd-vi'; known: vtd-legacy"),
         (&["run", "vtd_dma", "--memory", "1K"], 2, "expected a size such as 512M or 4G"),
         (&["run", "vtd_dma", "--timeout", "0"], 2, "--timeout"),
@@ -204,6 +204,7 @@ fn wrong_options_are_told_apart_from_a_host_that_lacks_something() {
             "initial RAM disk /nonexist",
         ),
         (&["run", "vtd_dma", "--cpu", "hosted", "--gdb", "0"], 2, "use --machine virt --cpu soft"),
+        (&["run", "vtd_dma", "--cpu", "hosted", "--acpi"], 2, "use --machine virt --cpu soft"),
         (&["run", "cpu_check", "--machine", "virt", "--timeout-machine", "10us"], 5, "raise --timeout"),
         (&["run", "Cargo.toml", "--cpu", "hosted"], 4, "--cpu hosted runs only the built-in guests"),
         (

@@ -58,8 +58,9 @@ fn the_explanation_is_what_explain_prints() {
 #[test]
 fn the_examples_work() {
     let directory = tempfile::tempdir().unwrap();
-    let examples: Vec<_> =
-        README.lines().filter_map(|line| line.strip_prefix("$ cargo run --release -- ")).collect();
+    let examples = README.lines().filter_map(|line| line.strip_prefix("$ cargo run --release -- "));
+    // That of Linux has a test of its own.
+    let examples: Vec<_> = examples.filter(|example| !example.starts_with("linux ")).collect();
     assert_eq!(examples.len(), 5);
     for example in examples {
         let output = Command::new(env!("CARGO_BIN_EXE_iommulator"))
@@ -71,6 +72,63 @@ fn the_examples_work() {
         assert_eq!(output.status.code(), Some(0), "{example}: {}", String::from_utf8_lossy(&output.stderr));
     }
     assert!(directory.path().join("trace.jsonl").metadata().unwrap().len() > 0);
+}
+
+/// The words of a command line, as a shell takes them that knows nothing but single quotes.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for (index, part) in line.split('\'').enumerate() {
+        let (last, more) = match index % 2 {
+            1 => (part, Vec::new()),
+            _ => {
+                let mut unquoted = part.split(' ');
+                (unquoted.next().unwrap(), unquoted.collect())
+            }
+        };
+        words.last_mut().unwrap().push_str(last);
+        words.extend(more.into_iter().map(String::from));
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Debian's kernel comes from the host's mirror or from the user's cache.
+#[test]
+fn linux_boots_as_shown() {
+    let example =
+        README.lines().find_map(|line| line.strip_prefix("$ cargo run --release -- linux ")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_iommulator"))
+        .arg("linux")
+        .args(words(example))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let [text, errors] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    check_excerpt("```linux", &text);
+    assert_eq!(text.lines().count(), block("```linux").len(), "nothing else is printed: {text}");
+}
+
+/// They need a kernel, which is not there, or a terminal, and nothing else.
+#[test]
+fn what_is_said_of_linux_can_be_said_to_it() {
+    let guide = include_str!("../../docs/linux.md").replace("\\\n", "");
+    let commands = guide.lines().chain(README.lines()).filter(|line| line.starts_with("$ "));
+    let commands: Vec<_> = commands.filter_map(|line| line.split_once("iommulator linux")).collect();
+    assert!(commands.len() > 5, "{commands:?}");
+    let empty = tempfile::tempdir().unwrap();
+    for (_, arguments) in commands {
+        let output = Command::new(env!("CARGO_BIN_EXE_iommulator"))
+            .args(["linux", "--offline", "--cache-dir"])
+            .arg(empty.path())
+            .args(words(arguments))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        let shell = errors.contains("say what the guest is to do");
+        assert!(shell || output.status.code() == Some(203), "{arguments}: {errors}");
+    }
 }
 
 #[test]

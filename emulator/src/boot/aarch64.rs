@@ -1,6 +1,6 @@
-//! Starting a guest on the board `virt`: device tree and image.
+//! Starting a guest on the board `virt`: device tree or ACPI tables, and image.
 
-use firmware::aarch64::{self, Aarch64Config, Aarch64Error, Aarch64State};
+use firmware::aarch64::{self, Aarch64Config, Aarch64Error, Aarch64State, Tables};
 use firmware::arm::{Chosen, Description, Gic, PciHost, PciStreams, Peripheral, Smmu, SmmuInterrupts};
 use firmware::fdt::{self, FdtError};
 use thiserror::Error;
@@ -27,36 +27,52 @@ pub enum StartAarch64Error {
     /// The machine cannot be described.
     #[error(transparent)]
     Tree(#[from] FdtError),
-    /// The image cannot be loaded.
+    /// The image cannot be loaded, or the machine not be described by ACPI tables.
     #[error(transparent)]
     Image(#[from] Aarch64Error),
+}
+
+/// How a guest learns of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Firmware {
+    /// By a device tree.
+    #[default]
+    Tree,
+    /// By ACPI tables, which it finds as UEFI leaves them: see [`firmware::efi`].
+    Acpi,
 }
 
 /// A guest to start.
 #[derive(Clone, Copy, Debug)]
 pub struct Guest<'a> {
-    /// An ELF64 executable or a Linux image.
+    /// An ELF64 executable or a Linux image; it may be compressed: see [`aarch64`].
     pub image: &'a [u8],
     /// Words for the guest.
     pub command_line: &'a str,
     /// An initial RAM disk.
     pub initrd: Option<&'a [u8]>,
+    /// How it learns of the machine.
+    pub firmware: Firmware,
 }
 
-/// Loads the guest and the device tree of `machine`, which has its resources assigned.
+/// Loads the guest and the device tree or tables of `machine`, which has its resources assigned.
 ///
 /// # Errors
 /// [`StartAarch64Error`] says what is wrong with the guest or the machine.
 pub fn start(machine: &Machine, guest: Guest<'_>) -> Result<Aarch64State, StartAarch64Error> {
-    let Guest { image, command_line, initrd } = guest;
+    let Guest { image, command_line, initrd, firmware } = guest;
     let memory = machine.memory();
     let place = |disk: &[u8]| aarch64::place_initrd(memory, disk.len() as u64);
     let range = initrd.map(place).transpose()?;
     let mut description = describe(machine, command_line)?;
     description.chosen.initrd = range.clone();
-    let tree = fdt::build(&description)?;
     let initrd = range.map(|range| *range.start()).zip(initrd);
-    Ok(aarch64::load(memory, &Aarch64Config { image, tree: &tree, initrd })?)
+    let tree = match firmware {
+        Firmware::Tree => Some(fdt::build(&description)?),
+        Firmware::Acpi => None,
+    };
+    let tables = tree.as_deref().map_or(Tables::Acpi(&description), Tables::Tree);
+    Ok(aarch64::load(memory, &Aarch64Config { image, tables, initrd })?)
 }
 
 /// The machine as a guest is told of it.
@@ -78,6 +94,7 @@ fn describe(machine: &Machine, command_line: &str) -> Result<Description, StartA
             its: Some(layout::ITS_BASE),
         },
         uart: Peripheral { base: layout::UART_BASE, spi: layout::UART_LINE },
+        other_uarts: vec![Peripheral { base: layout::AUXILIARY_UART_BASE, spi: layout::AUXILIARY_UART_LINE }],
         apb_clock: APB_CLOCK,
         rtc: Some(Peripheral { base: layout::RTC_BASE, spi: layout::RTC_LINE }),
         pci: PciHost {
@@ -95,8 +112,25 @@ fn describe(machine: &Machine, command_line: &str) -> Result<Description, StartA
         smmus: (0..).zip(&config.iommus).filter_map(smmu).collect(),
         devices: machine.platform_devices(),
         reserved: Vec::new(),
-        chosen: Chosen { command_line: command_line.to_owned(), initrd: None },
+        chosen: Chosen {
+            command_line: command_line.to_owned(),
+            initrd: None,
+            seed: Some(random_bytes(config.seed)),
+        },
     })
+}
+
+/// What is random for a guest: the same for each run of a machine with this seed (SplitMix64).
+fn random_bytes(seed: u64) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let mut state = seed;
+    for word in bytes.chunks_exact_mut(8) {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word.copy_from_slice(&(mixed ^ mixed >> 31).to_le_bytes());
+    }
+    bytes
 }
 
 /// The unit with this index, if it is an SMMU.
@@ -112,6 +146,7 @@ fn smmu((index, iommu): (u32, &IommuSpec)) -> Option<Smmu> {
             gerror: Some(wires.gerror),
         },
         coherent: capabilities.cohacc(),
+        httu: capabilities.httu(),
         msi_device: capabilities.msi().then_some(layout::UNITS_DEVICE_ID + index),
     })
 }
@@ -155,6 +190,8 @@ fn streams(config: &MachineConfig) -> Result<Vec<PciStreams>, ConfigError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use vm_memory::{Bytes, GuestAddress};
 
     use super::*;
 
@@ -201,6 +238,52 @@ mod tests {
         }
     }
 
+    /// The first two numbers of SplitMix64 from seed 0, as its authors' program gives them.
+    #[test]
+    fn what_is_random_follows_from_the_seed() {
+        let bytes = random_bytes(0);
+        assert_eq!(bytes[..8], 0xe220_a839_7b1d_cdaf_u64.to_le_bytes());
+        assert_eq!(bytes[8..16], 0x6e78_9e6a_a1b9_65f4_u64.to_le_bytes());
+        let machine = Machine::new(&MachineConfig { seed: 7, ..machine(&[], &[]) }).unwrap();
+        assert_eq!(describe(&machine, "").unwrap().chosen.seed, Some(random_bytes(7)));
+        assert_ne!(random_bytes(7), bytes);
+    }
+
+    /// Starts a guest and finds UEFI's tables, as well as ACPI's, where [`firmware::efi`] puts them.
+    fn start_with_acpi(machine: &Machine) {
+        let guest = Guest {
+            image: guests::image::CPU_CHECK,
+            command_line: "one two",
+            initrd: Some(b"disk"),
+            firmware: Firmware::Acpi,
+        };
+        let state = start(machine, guest).unwrap();
+        assert_eq!(state.tree, layout::RAM_BASE);
+        for (offset, magic) in [(0, b"\xd0\x0d\xfe\xed"), (0x1_0000, b"IBI "), (0x3_0000, b"RSD ")] {
+            let mut found = [0; 4];
+            machine.memory().read_slice(&mut found, GuestAddress(layout::RAM_BASE + offset)).unwrap();
+            assert_eq!(&found, magic, "{offset:#x}");
+        }
+    }
+
+    #[test]
+    fn units_are_described_as_their_registers_tell() {
+        for (iommu, coherent, httu, msi) in [
+            ("smmuv3.2-nested,httu=off", true, 0, true),
+            ("smmuv3.3-full,httu=access,msi=off", true, 1, false),
+            ("smmuv3.3-full,httu=dirty", true, 2, true),
+            ("smmuv3.2-nested,httu=off,cohacc=off", false, 0, true),
+        ] {
+            let machine = Machine::new(&machine(&[iommu], &[])).unwrap();
+            let unit = &describe(&machine, "").unwrap().smmus[0];
+            assert_eq!(
+                (unit.coherent, unit.httu, unit.msi_device.is_some()),
+                (coherent, httu, msi),
+                "{iommu}"
+            );
+        }
+    }
+
     #[test]
     fn every_machine_of_the_board_can_be_described() {
         for iommus in [&[][..], &["smmuv3.2-nested"], &["smmuv3.2-nested,devices=00:01.0", "smmuv3.2-nested"]]
@@ -209,6 +292,7 @@ mod tests {
             let description = describe(&machine, "one two").unwrap();
             assert_eq!(description.smmus.len(), iommus.len());
             fdt::build(&description).unwrap();
+            start_with_acpi(&machine);
         }
         // What is on the platform bus is described too, and the tree takes it.
         let devices = [
@@ -221,6 +305,7 @@ mod tests {
             assert_eq!(description.devices, machine.platform_devices());
             assert_eq!(description.devices.len(), 2);
             fdt::build(&description).unwrap();
+            start_with_acpi(&machine);
         }
         let q35 = Machine::new(&MachineConfig::default()).unwrap();
         assert!(matches!(describe(&q35, ""), Err(StartAarch64Error::Board("q35"))));

@@ -5,14 +5,18 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use emulator::boot;
+use emulator::boot::{self, aarch64::Firmware};
 use emulator::config::MachineSpec;
 use emulator::control::Server;
 use emulator::exit::Exit;
 use emulator::hosted::{self, Ending};
 use emulator::machine::Machine;
+use emulator::soft::Soft;
 
 use super::{Failure, duration, soft};
+
+/// Seconds that a guest has if no option says otherwise.
+const TIMEOUT: u64 = 60;
 
 /// Options of every guest run.
 #[derive(Debug, Args)]
@@ -21,8 +25,9 @@ pub struct BackendArgs {
     #[arg(long, value_enum, default_value_t, value_name = "NAME")]
     cpu: Cpu,
     /// Stop the guest after this many seconds: of the host's time, for a hosted guest of the machine's
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400))]
-    timeout: u64,
+    /// [default: 60; for a command in Linux 600, for a shell none]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    timeout: Option<u64>,
     /// Stop the guest at this machine time too, such as 10ms or 2s (without a unit: nanoseconds)
     ///
     /// A hosted guest, or one on the software processor, stops at the same place each time. On KVM
@@ -35,11 +40,20 @@ pub struct BackendArgs {
     /// --timeout counts from when it has left.
     #[arg(long, value_name = "PORT")]
     gdb: Option<u16>,
+    /// Tell the guest of the machine by ACPI tables, as UEFI hands them over, and not by a device tree
+    ///
+    /// For Linux on the board virt. There are no runtime services of UEFI: kernels before 5.7 need
+    /// efi=noruntime.
+    #[arg(long)]
+    acpi: bool,
+    /// Say at the end how many instructions the software processor has run, and how fast
+    #[arg(long)]
+    stats: bool,
 }
 
 impl Default for BackendArgs {
     fn default() -> Self {
-        Self { cpu: Cpu::Auto, timeout: 60, timeout_machine: None, gdb: None }
+        Self { cpu: Cpu::Auto, timeout: None, timeout_machine: None, gdb: None, acpi: false, stats: false }
     }
 }
 
@@ -105,11 +119,15 @@ impl BackendArgs {
         if guest.initrd.is_some() && chosen != Backend::Soft {
             return Err(Failure::new(Exit::Usage, "--initrd is for guests on --machine virt; leave it out"));
         }
+        if self.acpi && chosen != Backend::Soft {
+            let why = "--acpi is for guests on the software processor: use --machine virt --cpu soft";
+            return Err(Failure::new(Exit::Usage, why));
+        }
         if self.gdb.is_some() && chosen != Backend::Soft {
             let why = "--gdb works with the software processor only: use --machine virt --cpu soft";
             return Err(Failure::new(Exit::Usage, why));
         }
-        eprintln!(
+        tell!(
             "iommulator: the guest runs {}",
             match chosen {
                 Backend::Kvm => "on KVM",
@@ -133,7 +151,8 @@ impl BackendArgs {
             }),
             Cpu::Auto | Cpu::Soft if firmware::aarch64::is_image(&guest.image) => Ok(Backend::Soft),
             Cpu::Auto | Cpu::Soft => refused(
-                "the board virt runs AArch64 images (ELF64 executables, Linux 'Image' files), and this is none; \
+                "the board virt runs AArch64 images (ELF64 executables, Linux 'Image' files, such ones compressed), \
+                 and this is none; \
                  use --machine q35 for x86-64",
             ),
         }
@@ -163,7 +182,7 @@ impl BackendArgs {
             Cpu::Auto => match (kvm::probe(), hosted) {
                 (Ok(()), _) => Backend::Kvm,
                 (Err(why), Some(hosted)) => {
-                    eprintln!("iommulator: KVM is not used: {why}");
+                    tell!("iommulator: KVM is not used: {why}");
                     hosted
                 }
                 (Err(why), None) => {
@@ -185,19 +204,81 @@ impl BackendArgs {
         control: &mut Option<Server>,
         console: impl FnMut(&[u8]) + Send + 'static,
     ) -> (Machine, Result<u32, Failure>) {
-        let timeout = Duration::from_secs(self.timeout);
+        let timeout = Duration::from_secs(self.timeout.unwrap_or(TIMEOUT));
         // What bounds the host's time too bounds machine time, from the start of the run.
         let both = self.timeout_machine.map_or(timeout, |limit| timeout.min(Duration::from_nanos(limit)));
         match backend {
             Backend::Kvm => kvm::run(machine, guest, both, control, console),
             Backend::Hosted(program) => run_hosted(machine, guest, program, both, control, console),
             Backend::Soft => {
-                let limits = soft::Limits { host: timeout, machine: self.timeout_machine };
-                let Guest { image, command_line, initrd, .. } = guest;
-                let guest = boot::aarch64::Guest { image, command_line, initrd: initrd.as_deref() };
-                soft::run(machine, guest, limits, self.gdb, control, console)
+                let limits = self.limits(timeout);
+                let mut console = console;
+                let outside = soft::Outside {
+                    console: &mut console,
+                    // Nobody listens there.
+                    auxiliary: &mut |_| {},
+                    typed: false,
+                    signals: None,
+                    control,
+                    stats: self.stats,
+                };
+                soft::run(machine, self.on_virt(guest), limits, self.gdb, outside)
             }
         }
+    }
+
+    /// The guest as firmware of a virt starts it.
+    pub fn on_virt<'a>(&self, guest: &'a Guest) -> boot::aarch64::Guest<'a> {
+        let firmware = if self.acpi { Firmware::Acpi } else { Firmware::Tree };
+        let Guest { image, command_line, initrd, .. } = guest;
+        boot::aarch64::Guest { image, command_line, initrd: initrd.as_deref(), firmware }
+    }
+
+    /// Runs a guest that has begun on the software processor, as [`Self::run`] does.
+    pub fn go_on(
+        &self,
+        soft: Soft<Machine>,
+        control: &mut Option<Server>,
+        mut console: impl FnMut(&[u8]),
+    ) -> (Machine, Result<u32, Failure>) {
+        let outside = soft::Outside {
+            console: &mut console,
+            auxiliary: &mut |_| {},
+            typed: false,
+            signals: None,
+            control,
+            stats: self.stats,
+        };
+        soft::go_on(soft, self.limits(Duration::from_secs(TIMEOUT)), self.gdb, outside)
+    }
+
+    /// Refuses a processor other than the software one, which alone can go on with a saved run.
+    pub fn check_restored(&self) -> Result<(), Failure> {
+        match self.cpu {
+            Cpu::Auto | Cpu::Soft => Ok(()),
+            Cpu::Kvm | Cpu::Hosted => {
+                let why = "a saved run goes on with the software processor only; leave --cpu out";
+                Err(Failure::new(Exit::CannotRun, why))
+            }
+        }
+    }
+
+    /// Whether to say at the end how fast the guest ran.
+    pub const fn stats(&self) -> bool {
+        self.stats
+    }
+
+    /// What bounds a run on the software processor: the host's time by this if no option says so.
+    pub fn limits(&self, timeout: Duration) -> soft::Limits {
+        soft::Limits {
+            host: self.timeout.map_or(timeout, Duration::from_secs),
+            machine: self.timeout_machine,
+        }
+    }
+
+    /// The port of a debugger, if there is to be one.
+    pub const fn debugger(&self) -> Option<u16> {
+        self.gdb
     }
 }
 

@@ -172,26 +172,26 @@ impl Checks<'_> {
             seen: &seen,
         };
         for sentence in &broken {
-            eprintln!("iommulator: {sentence}");
+            tell!("iommulator: {sentence}");
         }
         let written = reports.into_iter().try_for_each(|report| report.write(&summary));
         if let Some(directory) = bundle.filter(|_| exit != Exit::Success) {
             match bundle::write(directory, &summary, machine) {
-                Ok(()) => eprintln!("iommulator: the failed run's bundle is in {}", directory.display()),
+                Ok(()) => tell!("iommulator: the failed run's bundle is in {}", directory.display()),
                 // The run's own failure is what counts.
-                Err(error) => eprintln!("iommulator: {error}"),
+                Err(error) => tell!("iommulator: {error}"),
             }
         }
         match (failure, written) {
             (Some(failure), written) => {
                 if let Err(unwritten) = written {
-                    eprintln!("iommulator: {:#}", unwritten.error);
+                    tell!("iommulator: {:#}", unwritten.error);
                 }
                 Err(failure)
             }
             (None, Err(unwritten)) if exit == Exit::Success => Err(unwritten),
             (None, Err(unwritten)) => {
-                eprintln!("iommulator: {:#}", unwritten.error);
+                tell!("iommulator: {:#}", unwritten.error);
                 Ok(exit)
             }
             (None, Ok(())) => Ok(exit),

@@ -9,9 +9,10 @@ use clap::Args;
 use devices::addr::{Iova, PAGE_SIZE, Pasid, SourceId, StreamId};
 use devices::fabric::{Access, Attrs, Initiator, Kind, Transaction};
 use emulator::exit::Exit;
-use emulator::machine::{Machine, MachineState};
+use emulator::machine::Machine;
 use emulator::qtest::{self, Refusal};
 
+use super::files;
 use super::machine::MachineArgs;
 use super::{Failure, OrExit};
 
@@ -152,11 +153,8 @@ fn run_script(machine: &mut Machine, file: &Path) -> Result<(), Failure> {
 }
 
 fn restored(file: &Path) -> Result<Machine, Failure> {
-    let text = read(file)?;
-    let state: MachineState = serde_json::from_str(&text)
-        .with_context(|| format!("{} is no saved machine", file.display()))
-        .or_exit(Exit::Usage)?;
-    let mut machine = Machine::new(state.config()).or_exit(Exit::Usage)?;
+    let state = files::read_snapshot(file)?;
+    let mut machine = Machine::without_files(state.config()).or_exit(Exit::Usage)?;
     machine.restore(state).or_exit(Exit::Usage)?;
     Ok(machine)
 }

@@ -38,7 +38,8 @@ pub struct MachineArgs {
     sanitize: bool,
     /// Device, such as exerciser,functions=2 (may be repeated)
     ///
-    /// edu (dma-mask=MASK), exerciser (functions=1..8, latency=NS), iommu-testdev, root-port (id=NAME).
+    /// edu (dma-mask=MASK), exerciser (functions=1..8, latency=NS), iommu-testdev, root-port (id=NAME), and
+    /// nvme (file=PATH with readonly=on or snapshot=on, or size=64M for a disk in memory; latency=NS).
     /// All take addr=DD.F; all but root-port take bus=NAME, the name of a root port. On a virt,
     /// exerciser,bus=platform,stream=ID (can-stall=on|off, ssid-bits=0..20, iommu=INDEX) is no PCI function.
     #[arg(long = "device", value_name = "NAME[,KEY=VALUE…]")]

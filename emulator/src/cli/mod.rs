@@ -1,18 +1,33 @@
 //! Commands and what they share.
 
+/// Writes a line to standard error; `eprintln!` would panic where nobody reads it any more.
+macro_rules! tell {
+    ($($words:tt)*) => {{
+        use std::io::Write;
+        // There is nobody to tell.
+        let _ = writeln!(std::io::stderr(), $($words)*);
+    }};
+}
+
 mod backend;
 mod caps;
 mod checks;
+mod control;
 mod demo;
 mod duration;
 mod explain;
+mod files;
+mod linux;
 mod machine;
 mod qtest;
 mod run;
+mod signals;
 mod soft;
+mod terminal;
 mod trace;
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
@@ -32,6 +47,10 @@ enum Command {
     Demo(demo::Demo),
     /// Run a guest image
     Run(run::Run),
+    /// Boot Linux behind an IOMMU, to a shell or for one command
+    ///
+    /// Without --kernel it is Debian's own kernel, fetched by this host's apt and kept in a cache.
+    Linux(Box<linux::Linux>),
     /// Show the capability registers of an IOMMU, field by field
     Caps(caps::Caps),
     /// Serve QEMU's qtest protocol
@@ -40,15 +59,38 @@ enum Command {
     Explain(explain::Explain),
 }
 
+/// Does what the command line says: the process's exit status.
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => cli.run(),
+        Err(error) => {
+            // An error means that nobody reads it.
+            let _ = error.print();
+            match (error.use_stderr(), std::env::args_os().nth(1)) {
+                (false, _) => Exit::Success.into(),
+                (true, Some(command)) if command == "linux" => linux::Status::Own(Exit::Usage).into(),
+                (true, _) => Exit::Usage.into(),
+            }
+        }
+    }
+}
+
 impl Cli {
-    /// Does what the command line says.
-    pub fn run(self) -> Result<Exit, Failure> {
-        match self.command.unwrap_or_else(|| Command::Demo(demo::Demo::default())) {
+    fn run(self) -> ExitCode {
+        let ended = match self.command.unwrap_or_else(|| Command::Demo(demo::Demo::default())) {
             Command::Demo(demo) => demo.run(),
             Command::Run(run) => run.run(),
+            Command::Linux(linux) => return linux.run(),
             Command::Caps(caps) => caps.run(),
             Command::Qtest(qtest) => qtest.run(),
             Command::Explain(explain) => explain.run(),
+        };
+        match ended {
+            Ok(exit) => exit.into(),
+            Err(failure) => {
+                failure.tell();
+                failure.exit.into()
+            }
         }
     }
 }
@@ -65,6 +107,10 @@ pub struct Failure {
 impl Failure {
     fn new(exit: Exit, message: impl std::fmt::Display) -> Self {
         Self { exit, error: anyhow!("{message}") }
+    }
+
+    fn tell(&self) {
+        tell!("iommulator: {:#}", self.error);
     }
 }
 

@@ -1,28 +1,27 @@
 //! `run`: a guest image on a machine of choice.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Context;
 use clap::Args;
 use emulator::boot::StartError;
-use emulator::control::Server;
+use emulator::config::{DeviceKind, MachineConfig};
+use emulator::control::{Server, Subject};
 use emulator::exit::Exit;
 use emulator::machine::Machine;
+use emulator::soft::Soft;
 use firmware::multiboot;
 
-use super::backend::{BackendArgs, Guest};
+use super::backend::{Backend, BackendArgs, Guest};
 use super::checks::{CheckArgs, Ran};
+use super::control::ControlArgs;
+use super::files;
 use super::machine::MachineArgs;
 use super::trace::{self, TraceArgs};
 use super::{Failure, OrExit};
-
-/// The largest image or module: no guest of this emulator comes near, and a mistyped name of a disk does not
-/// fill the host's memory.
-const MAX_IMAGE: u64 = 256 << 20;
 
 /// The options of `run`.
 #[derive(Debug, Args)]
@@ -31,8 +30,21 @@ pub struct Run {
     ///
     /// On a q35, an image with a multiboot header (version 1) is started as that asks, any other by the
     /// Linux 64-bit boot protocol. Both find ACPI tables that describe the machine. On a virt, images are
-    /// started by Linux's AArch64 boot protocol, with a device tree.
-    image: String,
+    /// started by Linux's AArch64 boot protocol, with a device tree, or ACPI tables if --acpi says so; there
+    /// they may be compressed (gzip, zstd, xz, EFI zboot).
+    #[arg(required_unless_present = "restore")]
+    image: Option<String>,
+    /// Go on with a run that 'save' of the control socket wrote, in place of an image
+    ///
+    /// Machine, processors and guest are those of FILE; the guest does what it would have done if it had
+    /// never been saved. It was on the software processor, and so it will be.
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "image", "append", "modules", "initrd", "machine", "iommu", "sanitize", "devices", "memory", "seed", "acpi",
+    ])]
+    restore: Option<PathBuf>,
+    /// Open the disk files that the restored machine names, for writing where it had them so
+    #[arg(long, conflicts_with = "image")]
+    open_disks: bool,
     #[command(flatten)]
     machine: MachineArgs,
     #[command(flatten)]
@@ -56,52 +68,57 @@ pub struct Run {
     control: ControlArgs,
 }
 
-#[derive(Debug, Args)]
-struct ControlArgs {
-    /// Listen on this UNIX socket for commands: explain, dma, save, trace, quit
-    ///
-    /// One command a line; 'help' lists them. Try: socat - UNIX-CONNECT:SOCKET
-    #[arg(long, value_name = "SOCKET")]
-    control: Option<PathBuf>,
-    /// With --control: when the guest has ended, keep its machine until a client says quit
-    #[arg(long, requires = "control")]
-    hold: bool,
-}
-
-impl ControlArgs {
-    fn bind(&self) -> Result<Option<Server>, Failure> {
-        let Some(path) = &self.control else { return Ok(None) };
-        let server = Server::bind(path).with_context(|| {
-            format!("cannot listen on {}; remove it if it is left over, or name another", path.display())
-        });
-        server.map(Some).or_exit(Exit::Environment)
-    }
-
-    fn finish(&self, server: Option<Server>, machine: &mut Machine) {
-        let Some(mut server) = server else { return };
-        if self.hold && !server.has_quit() {
-            eprintln!("iommulator: the guest has ended; waiting for quit on the control socket");
-            server.hold(machine);
-        } else if server.has_quit() {
-            eprintln!("iommulator: a client of the control socket ended the run");
-        }
-    }
-}
-
 impl Run {
     pub fn run(self) -> Result<Exit, Failure> {
-        let mut guest = guest(&self.image, self.append, &self.modules)?;
-        guest.initrd = self.initrd.as_deref().map(read_initrd).transpose()?;
+        match (&self.restore, &self.image) {
+            (Some(file), _) => self.restore(file),
+            // One of them is there.
+            (None, image) => self.begin(image.as_deref().unwrap_or_default()),
+        }
+    }
+
+    fn begin(&self, image: &str) -> Result<Exit, Failure> {
+        let mut guest = guest(image, self.append.clone(), &self.modules)?;
+        guest.initrd = self.initrd.as_deref().map(files::read_initrd).transpose()?;
         let mut machine = Machine::new(&self.machine.config()).or_exit(Exit::Usage)?;
         machine.assign_resources().or_exit(Exit::Usage)?;
         let backend = self.backend.choose(&guest, &machine.config().machine)?;
+        self.watched(image, backend.name(), machine, |machine, control, console| {
+            self.backend.run(backend, machine, &guest, control, console)
+        })
+    }
+
+    fn restore(&self, file: &Path) -> Result<Exit, Failure> {
+        self.backend.check_restored()?;
+        let state = files::read_snapshot(file)?;
+        if !self.open_disks {
+            refuse_disks(state.config())?;
+        }
+        let soft = Soft::restore(state)
+            .with_context(|| format!("cannot go on with {}", file.display()))
+            .or_exit(Exit::Usage)?;
+        let name = file.to_string_lossy();
+        self.watched(&name, Backend::Soft.name(), soft, |soft, control, console| {
+            self.backend.go_on(soft, control, console)
+        })
+    }
+
+    /// Runs a guest with what looks at it from outside.
+    fn watched<S: Subject>(
+        &self,
+        name: &str,
+        driver: &str,
+        mut subject: S,
+        run: impl FnOnce(S, &mut Option<Server>, Console) -> (Machine, Result<u32, Failure>),
+    ) -> Result<Exit, Failure> {
+        let machine = subject.machine();
         let mut control = self.control.bind()?;
-        self.trace.start(&mut machine)?;
+        self.trace.start(machine)?;
         // Before the checks begin to listen: a client pauses the trace, not them.
         if let Some(server) = &mut control {
-            server.take_trace(&mut machine);
+            server.take_trace(machine);
         }
-        let checks = self.checks.start(&mut machine)?;
+        let checks = self.checks.start(machine)?;
         let watch = checks.watch();
         let console = move |bytes: &[u8]| {
             watch.console(bytes);
@@ -109,14 +126,35 @@ impl Run {
             // A guest goes on when nobody listens any more.
             let _ = out.write_all(bytes).and_then(|()| out.flush());
         };
-        let (mut machine, result) = self.backend.run(backend, machine, &guest, &mut control, console);
+        let (mut machine, result) = run(subject, &mut control, Box::new(console));
         self.control.finish(control, &mut machine);
         let traced = trace::finish(&mut machine);
-        let ran = Ran { name: &self.image, driver: backend.name(), result: result.map(Some) };
+        let ran = Ran { name, driver, result: result.map(Some) };
         let exit = checks.finish(&machine, ran)?;
         traced.map(|()| exit)
     }
 }
+
+/// Refuses a machine with disk files: whoever wrote it may have named any.
+fn refuse_disks(config: &MachineConfig) -> Result<(), Failure> {
+    let files = config.devices.iter().filter_map(|device| match &device.kind {
+        DeviceKind::Nvme { medium, .. } => medium.file(),
+        _ => None,
+    });
+    let files: Vec<_> = files
+        .map(|(path, written)| {
+            format!("{} for {}", path.display(), if written { "writing" } else { "reading" })
+        })
+        .collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    let files = files.join(", ");
+    Err(Failure::new(Exit::Usage, format!("the machine would open {files}; say --open-disks if it may")))
+}
+
+/// Takes what a guest prints.
+type Console = Box<dyn FnMut(&[u8]) + Send>;
 
 /// A built-in guest by its name, else the file of that name. A file that *is* the image of a
 /// built-in guest can run wherever that can.
@@ -165,7 +203,7 @@ impl ModuleSpec {
     fn read(&self) -> anyhow::Result<(Vec<u8>, String)> {
         let Self { file, words } = self;
         let context = || format!("cannot read the module {file}");
-        let bytes = read_file(Path::new(file)).with_context(context)?;
+        let bytes = files::read(Path::new(file)).with_context(context)?;
         Ok((bytes, format!("{file} {words}").trim_end().to_owned()))
     }
 }
@@ -183,17 +221,5 @@ pub fn built_in() -> impl Iterator<Item = (&'static str, &'static [u8])> {
 fn read_image(path: &Path) -> anyhow::Result<Vec<u8>> {
     let known = built_in().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
     let context = || format!("cannot read the image {}; built-in guests: {known}", path.display());
-    read_file(path).with_context(context)
-}
-
-fn read_initrd(path: &Path) -> Result<Vec<u8>, Failure> {
-    let context = || format!("cannot read the initial RAM disk {}", path.display());
-    read_file(path).with_context(context).or_exit(Exit::Environment)
-}
-
-fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_IMAGE + 1).read_to_end(&mut bytes)?;
-    anyhow::ensure!(bytes.len() as u64 <= MAX_IMAGE, "it is larger than {MAX_IMAGE} bytes");
-    Ok(bytes)
+    files::read(path).with_context(context)
 }

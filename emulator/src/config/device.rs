@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use devices::addr::StreamId;
 use devices::platform::PASID_BITS_MAX;
-use devices::{edu, exerciser};
+use devices::{edu, exerciser, nvme};
 use serde::{Deserialize, Serialize};
 
+use super::medium::{self, MediumSpec};
 use super::{ConfigError, parse_number, parse_options, switch};
 
 /// A device as asked for.
@@ -57,6 +58,13 @@ pub enum DeviceKind {
     },
     /// A DMA trigger for tests without a CPU.
     IommuTestdev,
+    /// An NVMe controller with one namespace.
+    Nvme {
+        /// What the namespace is stored on.
+        medium: MediumSpec,
+        /// Nanoseconds from the fetch of a command to its turn.
+        latency: u32,
+    },
     /// A PCI Express root port.
     RootPort {
         /// The name of the bus behind it.
@@ -65,7 +73,7 @@ pub enum DeviceKind {
 }
 
 impl DeviceKind {
-    const NAMES: &'static [&'static str] = &["edu", "exerciser", "iommu-testdev", "root-port"];
+    const NAMES: &'static [&'static str] = &["edu", "exerciser", "iommu-testdev", "nvme", "root-port"];
 
     /// The name on the command line.
     pub const fn name(&self) -> &'static str {
@@ -73,6 +81,7 @@ impl DeviceKind {
             Self::Edu { .. } => "edu",
             Self::Exerciser { .. } => "exerciser",
             Self::IommuTestdev => "iommu-testdev",
+            Self::Nvme { .. } => "nvme",
             Self::RootPort { .. } => "root-port",
         }
     }
@@ -81,7 +90,7 @@ impl DeviceKind {
     pub const fn functions(&self) -> u8 {
         match self {
             Self::Exerciser { functions, .. } => *functions,
-            Self::Edu { .. } | Self::IommuTestdev | Self::RootPort { .. } => 1,
+            Self::Edu { .. } | Self::IommuTestdev | Self::Nvme { .. } | Self::RootPort { .. } => 1,
         }
     }
 
@@ -93,6 +102,11 @@ impl DeviceKind {
                 &["addr", "bus", "can-stall", "functions", "iommu", "latency", "ssid-bits", "stream"],
             ),
             "iommu-testdev" => (Self::IommuTestdev, &["addr", "bus"]),
+            "nvme" => (
+                // The medium follows from the options.
+                Self::Nvme { medium: MediumSpec::Memory { bytes: 0 }, latency: nvme::DEFAULT_LATENCY },
+                &["addr", "bus", "file", "latency", "readonly", "size", "snapshot"],
+            ),
             "root-port" => (Self::RootPort { id: String::new() }, &["addr", "id"]),
             _ => return None,
         })
@@ -135,6 +149,7 @@ impl DeviceSpec {
                     || ConfigError::Value { key: "functions", value: value(), expected: FUNCTIONS_EXPECTED };
                 FUNCTIONS.contains(&u64::from(*functions)).then_some(()).ok_or_else(invalid)
             }
+            DeviceKind::Nvme { medium, latency: _ } => medium.check(),
             DeviceKind::RootPort { id: _ } if bus.is_some() => Err(ConfigError::UnknownKey {
                 owner: "root-port".to_owned(),
                 key: "bus".to_owned(),
@@ -167,6 +182,7 @@ impl FromStr for DeviceSpec {
             return Err(ConfigError::unknown("device", name, DeviceKind::NAMES));
         };
         let (mut address, mut bus, mut on_platform) = (None, None, false);
+        let mut options = medium::Options::default();
         let (mut stream, mut can_stall, mut ssid_bits, mut iommu) = (None, None, None, None);
         parse_options(text, keys, |key, value| {
             match (key, &mut kind) {
@@ -195,16 +211,20 @@ impl FromStr for DeviceSpec {
                     // The range makes the number fit.
                     *functions = number("functions", value, FUNCTIONS, FUNCTIONS_EXPECTED)? as u8;
                 }
-                ("latency", DeviceKind::Exerciser { latency, .. }) => {
+                ("latency", DeviceKind::Exerciser { latency, .. } | DeviceKind::Nvme { latency, .. }) => {
                     let all = 0..=u64::from(u32::MAX);
                     // The range makes the number fit.
                     *latency = number("latency", value, all, "nanoseconds, a 32-bit number")? as u32;
                 }
+                (key, DeviceKind::Nvme { .. }) => return options.set(key, value),
                 ("id", DeviceKind::RootPort { id }) => *id = bus_name(value)?,
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
+        if let DeviceKind::Nvme { medium, .. } = &mut kind {
+            *medium = options.finish()?;
+        }
         if matches!(&kind, DeviceKind::RootPort { id } if id.is_empty()) {
             return Err(NO_ID);
         }

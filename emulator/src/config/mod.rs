@@ -6,6 +6,7 @@
 mod board;
 mod device;
 mod iommu;
+mod medium;
 mod placement;
 mod size;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use thiserror::Error;
 pub use board::{MachineSpec, Q35Spec, VirtSpec};
 pub use device::{DeviceKind, DeviceSpec, PLATFORM_BUS, PlatformSpec, SlotAddress};
 pub use iommu::{IommuSpec, Reserved, Smmuv3Spec, UnitSpec, VtdSpec};
+pub use medium::MediumSpec;
 pub use placement::{Placed, ROOT_BUS, place};
 pub use size::MemorySize;
 pub use units::UnitLayout;
@@ -126,6 +128,18 @@ pub enum ConfigError {
         /// The device.
         device: &'static str,
     },
+    /// No medium, or two.
+    #[error("nvme needs file=PATH, a disk image, or size=BYTES, memory, and not both")]
+    OneMedium,
+    /// Options of files for a medium in memory.
+    #[error("readonly= and snapshot= are for nvme,file=PATH; leave them out, or give a file")]
+    NotOfMemory,
+    /// Options that contradict each other.
+    #[error("readonly=on and snapshot=on exclude each other; nothing is written where nothing can be")]
+    ReadOnlySnapshot,
+    /// A file that cannot be a disk.
+    #[error(transparent)]
+    Image(#[from] crate::machine::OpenError),
     /// A StreamID that a platform device cannot have.
     #[error("stream={stream} {why}")]
     Stream {

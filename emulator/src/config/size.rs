@@ -52,17 +52,19 @@ impl FromStr for MemorySize {
 
     /// A number of bytes, or of KiB, MiB or GiB with the suffix `K`, `M` or `G`.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let (digits, shift) = match text.as_bytes().last() {
-            Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
-            Some(b'M' | b'm') => (&text[..text.len() - 1], 20),
-            Some(b'G' | b'g') => (&text[..text.len() - 1], 30),
-            _ => (text, 0),
-        };
-        super::parse_number(digits)
-            .and_then(|number| number.checked_mul(1 << shift))
-            .and_then(|bytes| Self::try_from(bytes).ok())
-            .ok_or_else(|| invalid(text))
+        parse_bytes(text).and_then(|bytes| Self::try_from(bytes).ok()).ok_or_else(|| invalid(text))
     }
+}
+
+/// A number of bytes, or of KiB, MiB or GiB with the suffix `K`, `M` or `G`.
+pub(super) fn parse_bytes(text: &str) -> Option<u64> {
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
+        Some(b'M' | b'm') => (&text[..text.len() - 1], 20),
+        Some(b'G' | b'g') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    super::parse_number(digits)?.checked_mul(1 << shift)
 }
 
 fn invalid(value: &str) -> ConfigError {

@@ -40,6 +40,8 @@ fn sizes() {
 #[test]
 fn devices() {
     let edu = DeviceKind::Edu { dma_mask: 0x0fff_ffff };
+    let nvme = |medium| DeviceKind::Nvme { medium, latency: 20_000 };
+    let file = |path: &str, read_only, snapshot| MediumSpec::File { path: path.into(), read_only, snapshot };
     for (text, kind, address, bus) in [
         ("edu", edu.clone(), None, None),
         ("edu,dma-mask=0xffffffffffffffff", DeviceKind::Edu { dma_mask: u64::MAX }, None, None),
@@ -48,6 +50,17 @@ fn devices() {
         ("exerciser", DeviceKind::Exerciser { functions: 1, latency: 1000 }, None, None),
         ("exerciser,latency=0,functions=8", DeviceKind::Exerciser { functions: 8, latency: 0 }, None, None),
         ("iommu-testdev,addr=a", DeviceKind::IommuTestdev, Some(at(10, 0)), None),
+        ("nvme,size=64M", nvme(MediumSpec::Memory { bytes: 0x400_0000 }), None, None),
+        ("nvme,size=512,addr=3", nvme(MediumSpec::Memory { bytes: 512 }), Some(at(3, 0)), None),
+        ("nvme,file=a=b.img", nvme(file("a=b.img", false, false)), None, None),
+        ("nvme,file=/d,readonly=on,snapshot=off", nvme(file("/d", true, false)), None, None),
+        ("nvme,snapshot=on,file=/d,bus=rp0", nvme(file("/d", false, true)), None, Some("rp0")),
+        (
+            "nvme,size=1G,latency=0",
+            DeviceKind::Nvme { medium: MediumSpec::Memory { bytes: 1 << 30 }, latency: 0 },
+            None,
+            None,
+        ),
         ("root-port,id=rp0", DeviceKind::RootPort { id: "rp0".into() }, None, None),
     ] {
         let expected = DeviceSpec { kind, address, bus: bus.map(str::to_owned), platform: None };
@@ -58,8 +71,8 @@ fn devices() {
 #[test]
 fn devices_that_are_refused() {
     for (text, expected) in [
-        ("", "unknown device ''; known: edu, exerciser, iommu-testdev, root-port"),
-        ("nvme,addr=1", "unknown device 'nvme'; known: edu, exerciser, iommu-testdev, root-port"),
+        ("", "unknown device ''; known: edu, exerciser, iommu-testdev, nvme, root-port"),
+        ("ahci,addr=1", "unknown device 'ahci'; known: edu, exerciser, iommu-testdev, nvme, root-port"),
         ("edu,mask=1", "edu has no option 'mask'; its options: addr, bus, dma-mask"),
         ("edu,", "edu has no option ''; its options: addr, bus, dma-mask"),
         ("edu,addr", "edu: write the option 'addr' once, as addr=VALUE"),
@@ -82,6 +95,35 @@ fn devices_that_are_refused() {
             "addr=+1.0 is not valid: expected device.function in hexadecimal, from 00.0 to 1f.7",
         ),
         ("edu,addr=1.", "addr=1. is not valid: expected device.function in hexadecimal, from 00.0 to 1f.7"),
+        ("nvme", "nvme needs file=PATH, a disk image, or size=BYTES, memory, and not both"),
+        (
+            "nvme,addr=1,readonly=on",
+            "nvme needs file=PATH, a disk image, or size=BYTES, memory, and not both",
+        ),
+        ("nvme,file=a,size=1M", "nvme needs file=PATH, a disk image, or size=BYTES, memory, and not both"),
+        (
+            "nvme,size=1M,snapshot=on",
+            "readonly= and snapshot= are for nvme,file=PATH; leave them out, or give a file",
+        ),
+        (
+            "nvme,file=a,snapshot=on,readonly=on",
+            "readonly=on and snapshot=on exclude each other; nothing is written where nothing can be",
+        ),
+        ("nvme,size=0", "size=0 is not valid: expected a size such as 64M: a multiple of 512, at most 64G"),
+        (
+            "nvme,size=513",
+            "size=513 is not valid: expected a size such as 64M: a multiple of 512, at most 64G",
+        ),
+        (
+            "nvme,size=65G",
+            "size=65G is not valid: expected a size such as 64M: a multiple of 512, at most 64G",
+        ),
+        ("nvme,file=a,readonly=1", "readonly=1 is not valid: expected on or off"),
+        (
+            "nvme,image=a",
+            "nvme has no option 'image'; its options: addr, bus, file, latency, readonly, size, snapshot",
+        ),
+        ("nvme,file=", "nvme: write the option 'file' once, as file=VALUE"),
         ("root-port", "root-port needs the option id=VALUE"),
         ("root-port,id=a,bus=b", "root-port has no option 'bus'; its options: addr, id"),
         (
@@ -290,9 +332,10 @@ fn units_have_an_address_devices_and_reserved_memory() {
 #[test]
 fn a_saved_description_is_held_to_what_options_accept() {
     let options = ["vtd-legacy,base=0xfed91000,devices=00:03.0,rmrr=0x500000-0x500fff@00:03.0"];
+    let disks = ["nvme,size=1M", "nvme,file=disk.img,readonly=on"];
     let config = MachineConfig {
         iommus: options.map(|text| text.parse().unwrap()).into(),
-        devices: DEVICES.map(|text| text.parse().unwrap()).into(),
+        devices: DEVICES.iter().chain(&disks).map(|text| text.parse().unwrap()).collect(),
         ..MachineConfig::default()
     };
     let whole = serde_json::to_value(&config).unwrap();
@@ -330,6 +373,13 @@ fn a_saved_description_is_held_to_what_options_accept() {
         ("/devices/2/kind/Exerciser/functions", 255.into(), &format!("functions=255 {functions}")),
         ("/devices/2/address/device", 32.into(), slot),
         ("/devices/2/address/function", 255.into(), "addr=02.ff is not valid"),
+        (
+            "/devices/4/kind/Nvme/medium/Memory/bytes",
+            u64::MAX.into(),
+            "size=18446744073709551615 is not valid",
+        ),
+        ("/devices/4/kind/Nvme/medium/Memory/bytes", 0.into(), "size=0 is not valid"),
+        ("/devices/5/kind/Nvme/medium/File/snapshot", true.into(), "readonly=on and snapshot=on exclude"),
     ] {
         let mut saved = whole.clone();
         *saved.pointer_mut(place).unwrap() = value;

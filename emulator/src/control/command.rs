@@ -1,15 +1,15 @@
 //! The commands.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::path::Path;
 use std::str::SplitAsciiWhitespace;
 
 use devices::addr::{Iova, PAGE_SIZE, Pasid, SourceId, StreamId};
 use devices::fabric::{Access, Attrs, DmaResult, Initiator, Kind, Outcome, Request, Transaction};
 
-use super::{MAX_DMA, Session};
+use super::{MAX_DMA, Session, Subject};
 use crate::config::parse_number;
 use crate::machine::Machine;
+use crate::snapshot;
 
 const HELP: &str = "\
 explain SOURCE ADDRESS [read|write|atomic] [translated] [privileged] [instruction] [len=N] [pasid=N] [data=N] [json]
@@ -22,13 +22,13 @@ quit
 ok";
 
 /// Runs the command of a line; the answer ends with a line `ok…` or `error: …`.
-pub(super) fn run(line: &str, machine: &mut Machine, session: &mut Session) -> String {
+pub(super) fn run(line: &str, subject: &mut dyn Subject, session: &mut Session) -> String {
     let mut words = Words(line.split_ascii_whitespace());
     let answer = match words.0.next() {
-        Some("explain") => explain(&mut words, machine),
-        Some("dma") => dma(&mut words, machine),
+        Some("explain") => explain(&mut words, subject.machine()),
+        Some("dma") => dma(&mut words, subject.machine()),
         // A file name may contain spaces.
-        Some("save") => save(line.trim_start().strip_prefix("save").unwrap_or_default().trim(), machine),
+        Some("save") => save(line.trim_start().strip_prefix("save").unwrap_or_default().trim(), subject),
         Some("trace") => trace(&mut words, session),
         Some("help") => Ok(HELP.to_owned()),
         Some("quit") => {
@@ -157,16 +157,11 @@ fn ended(DmaResult { done, outcome }: DmaResult) -> String {
     }
 }
 
-fn save(file: &str, machine: &Machine) -> Answer {
+fn save(file: &str, subject: &dyn Subject) -> Answer {
     if file.is_empty() {
         return Err("FILE is missing".to_owned());
     }
-    let write = || -> std::io::Result<()> {
-        let mut out = BufWriter::new(File::create(file)?);
-        serde_json::to_writer(&mut out, &machine.save())?;
-        out.flush()
-    };
-    write().map_err(|e| format!("cannot write {file}: {e}"))?;
+    snapshot::write(Path::new(file), &subject.save()).map_err(|e| format!("cannot write {file}: {e}"))?;
     Ok("ok".to_owned())
 }
 

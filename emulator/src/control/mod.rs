@@ -10,7 +10,7 @@
 //! | `explain SOURCE ADDRESS [read\|write\|atomic] [translated] [privileged] [instruction] [len=N] [pasid=N] [data=N] [json]` | what such a request would come to, and why; nothing changes. SOURCE is a function, or at an SMMUv3 `stream=N` |
 //! | `dma DEVICE read ADDRESS LEN` | has a function (`00:01.0`, or the name of its model) or a platform device (`stream=0x10000`) read; answers `ok done DATA`, or how the request ended |
 //! | `dma DEVICE write ADDRESS LEN [BYTE]` | has it write LEN times BYTE, 0 if not given |
-//! | `save FILE` | writes the machine's state as JSON, on the emulator's side |
+//! | `save FILE` | writes the machine's state, and that of software processors, as JSON on the emulator's side; compressed if FILE ends in `.gz` |
 //! | `trace on\|off` | continues or pauses the trace that the machine was started with |
 //! | `help` | lists the commands |
 //! | `quit` | ends the run |
@@ -32,7 +32,8 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::machine::Machine;
+use crate::machine::{Machine, MachineState};
+use crate::soft::Soft;
 use crate::trace::{Switch, Switched};
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub use platform::Controlled;
@@ -48,6 +49,34 @@ pub const MAX_DMA: usize = 4096;
 pub struct Server {
     socket: Socket,
     session: Session,
+}
+
+/// What commands are about.
+pub trait Subject {
+    /// The machine.
+    fn machine(&mut self) -> &mut Machine;
+    /// It as data, with its processors where they can be saved.
+    fn save(&self) -> MachineState;
+}
+
+impl Subject for Machine {
+    fn machine(&mut self) -> &mut Machine {
+        self
+    }
+
+    fn save(&self) -> MachineState {
+        self.save()
+    }
+}
+
+impl Subject for Soft<Machine> {
+    fn machine(&mut self) -> &mut Machine {
+        self.board_mut()
+    }
+
+    fn save(&self) -> MachineState {
+        self.save()
+    }
 }
 
 /// What commands leave behind.
@@ -78,9 +107,9 @@ impl Server {
     }
 
     /// Runs a command, if one is waiting. Breaks once a client has said `quit`.
-    pub fn serve(&mut self, machine: &mut Machine) -> ControlFlow<()> {
+    pub fn serve(&mut self, subject: &mut dyn Subject) -> ControlFlow<()> {
         if let Some(call) = self.socket.waiting() {
-            self.answer(call, machine);
+            self.answer(call, subject);
         }
         if self.session.quit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
@@ -105,8 +134,8 @@ impl Server {
         self.session.take_trace(machine);
     }
 
-    fn answer(&mut self, call: Call, machine: &mut Machine) {
-        let answer = command::run(&call.line, machine, &mut self.session);
+    fn answer(&mut self, call: Call, subject: &mut dyn Subject) {
+        let answer = command::run(&call.line, subject, &mut self.session);
         // A client that has gone does not want to know.
         let _ = call.reply.send(answer);
     }

@@ -358,14 +358,16 @@ fn a_trace_is_paused_and_continued() {
 #[test]
 fn a_saved_machine_can_be_restored() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("with space.json");
     let mut machine = translating();
-    let line = format!("save {}", path.display());
-    assert_eq!(command::run(&line, &mut machine, &mut Session::default()), "ok");
-    let state = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let mut other = Machine::new(machine.config()).unwrap();
-    other.restore(state).unwrap();
-    assert_eq!(other.save(), machine.save());
+    for name in ["with space.json", "packed.json.gz"] {
+        let path = folder.path().join(name);
+        let line = format!("save {}", path.display());
+        assert_eq!(command::run(&line, &mut machine, &mut Session::default()), "ok");
+        let state = crate::snapshot::read(&path).unwrap();
+        let mut other = Machine::new(machine.config()).unwrap();
+        other.restore(state).unwrap();
+        assert_eq!(other.save(), machine.save());
+    }
 }
 
 #[test]

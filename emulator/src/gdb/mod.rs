@@ -90,7 +90,7 @@ pub fn debug<B: Board, C: ConnectionExt<Error = io::Error>>(
     connection: C,
     limit: Time,
     console: &mut dyn FnMut(&[u8]),
-    service: &mut dyn FnMut(&mut B) -> ControlFlow<()>,
+    service: &mut dyn FnMut(&mut Soft<B>) -> ControlFlow<()>,
 ) -> Left {
     let mut debugged = Debugged::new(soft, cpus, limit, console, service);
     let result = GdbStub::new(connection).run_blocking::<Loop<'_, B, C>>(&mut debugged);
@@ -121,7 +121,7 @@ pub fn run<B: Board, C: ConnectionExt<Error = io::Error>>(
     connection: C,
     limit: Time,
     console: &mut dyn FnMut(&[u8]),
-    service: &mut dyn FnMut(&mut B) -> ControlFlow<()>,
+    service: &mut dyn FnMut(&mut Soft<B>) -> ControlFlow<()>,
     left: impl FnOnce(&Left),
 ) -> Ending {
     let how = debug(soft, cpus, connection, limit, console, service);

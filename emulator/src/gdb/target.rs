@@ -49,7 +49,7 @@ pub(super) struct Debugged<'a, B> {
     pub(super) cpus: usize,
     pub(super) limit: Time,
     pub(super) console: &'a mut dyn FnMut(&[u8]),
-    pub(super) service: &'a mut dyn FnMut(&mut B) -> ControlFlow<()>,
+    pub(super) service: &'a mut dyn FnMut(&mut Soft<B>) -> ControlFlow<()>,
     pub(super) ending: Option<Ending>,
     /// Addresses of breakpoints that the debugger calls software ones, and hardware ones: here they are
     /// the same.
@@ -74,7 +74,7 @@ impl<'a, B: Board> Debugged<'a, B> {
         cpus: usize,
         limit: Time,
         console: &'a mut dyn FnMut(&[u8]),
-        service: &'a mut dyn FnMut(&mut B) -> ControlFlow<()>,
+        service: &'a mut dyn FnMut(&mut Soft<B>) -> ControlFlow<()>,
     ) -> Self {
         Self {
             soft,
@@ -99,7 +99,7 @@ impl<'a, B: Board> Debugged<'a, B> {
 
     /// Runs a slice as the debugger asked; why it has stopped, if it has.
     pub(super) fn slice(&mut self) -> Option<Stopped> {
-        if (self.service)(self.soft.board_mut()).is_break() {
+        if (self.service)(self.soft).is_break() {
             return Some(self.end(Ending::Stopped));
         }
         let now = self.soft.now();
@@ -120,7 +120,7 @@ impl<'a, B: Board> Debugged<'a, B> {
 
     fn run(&mut self, until: Time) -> Option<Stopped> {
         match self.soft.run(until.min(self.limit)) {
-            Pause::Time => None,
+            Pause::Time | Pause::Idle(_) => None,
             Pause::Ended(ending) => Some(self.end(ending)),
             Pause::Debugger { cpu, reason } => Some(self.reached(cpu, reason)),
         }

@@ -104,6 +104,11 @@ impl Serial {
         taken
     }
 
+    /// Whether the guest waits for input by interrupt.
+    pub fn is_listening(&self) -> bool {
+        self.uart.state().interrupt_enable & IER_RECEIVED != 0
+    }
+
     /// Removes and returns what the guest has sent.
     pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.uart.writer_mut().0)
@@ -190,6 +195,8 @@ impl Serial {
 
 /// Bytes in the receive FIFO.
 const FIFO: usize = 64;
+/// IER bit 0: an interrupt for received data.
+const IER_RECEIVED: u8 = 1;
 /// IIR bit 0: no interrupt is pending.
 const IIR_NONE: u8 = 1;
 
@@ -240,6 +247,15 @@ mod tests {
         let mut data = [0];
         serial.read(0, &mut data, &mut fx);
         assert_eq!((data, fx.take()), ([7], vec![Effect::Line { line: 4, asserted: false }]));
+    }
+
+    #[test]
+    fn it_listens_while_an_interrupt_for_input_is_enabled() {
+        let mut serial = Serial::new(4);
+        for (enabled, listens) in [(0, false), (1, true), (0xe, false), (0xf, true)] {
+            serial.write(1, &[enabled], &mut fx());
+            assert_eq!(serial.is_listening(), listens, "{enabled:#x}");
+        }
     }
 
     #[test]

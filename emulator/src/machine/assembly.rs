@@ -10,10 +10,12 @@ use devices::fabric::{Direct, DmaPort, Initiator, Translate, Untranslated};
 use devices::iommu::{UNITS_MAX, UnitId, UnitKind};
 use devices::iommu_testdev::IommuTestdev;
 use devices::mem::PhysMem;
+use devices::nvme::{self, Nvme};
 use devices::pci::{Bus, Endpoint, Host, Intx, Placement};
 use devices::platform;
 use devices::{smmuv3, vtd};
 
+use super::media::{self, Files};
 use super::platform::Platform;
 use super::unit::{Remapper, Unit};
 use super::{FIRST_UNIT, layout};
@@ -76,19 +78,22 @@ pub(super) fn translator(
     }
 }
 
-/// The PCI host with all devices, each function behind its unit.
+/// The PCI host with all devices, each function behind its unit; `files` says whether those that devices
+/// name are opened.
 pub(super) fn build(
     config: &MachineConfig,
     placed: &[Placed<'_>],
     phys: &PhysMem,
     served: &UnitLayout,
     units: &[Remapper],
+    files: Files,
 ) -> Result<Host, ConfigError> {
     let mut pci = Host::with_intx(match config.machine {
         MachineSpec::Q35(_) => Intx::Ich9,
         MachineSpec::Virt(_) => Intx::Rotated(layout::virt::PCI_FIRST_LINE),
     });
     let mut ids = (FIRST_FUNCTION..).map(DeviceId);
+    let mut serials = (0u32..).map(|number| format!("iommulator-{number}"));
     for Placed { spec, address } in placed {
         let SlotAddress { device, function: first } = *address;
         let bus = spec.bus.as_deref().map_or(Bus::Root, Bus::Behind);
@@ -101,6 +106,11 @@ pub(super) fn build(
                 DeviceKind::Edu { dma_mask } => Box::new(Edu::new(*dma_mask)),
                 DeviceKind::Exerciser { latency, .. } => Box::new(Exerciser::new(*latency)),
                 DeviceKind::IommuTestdev => Box::new(IommuTestdev::new(phys.clone())),
+                DeviceKind::Nvme { medium, latency } => {
+                    let serial = serials.next().unwrap_or_default();
+                    let config = nvme::Config { serial, latency: *latency };
+                    Box::new(Nvme::new(config, media::build(medium, files)?))
+                }
             };
             // The bus number is the one of before enumeration; the host follows what software writes.
             let iommu = translator(

@@ -137,11 +137,27 @@ impl Board {
         }
     }
 
+    /// Removes and returns what was sent past the console, on boards that have a way for it.
+    pub fn take_auxiliary(&mut self) -> Vec<u8> {
+        match self {
+            Self::Q35(_) => Vec::new(),
+            Self::Virt(board) => board.auxiliary_uart.take_output(),
+        }
+    }
+
     /// Types on the console; returns how many bytes it took.
     pub fn type_console(&mut self, bytes: &[u8], fx: &mut Effects) -> usize {
         match self {
             Self::Q35(board) => board.serial.push_input(bytes, fx),
             Self::Virt(board) => board.uart.push_input(bytes, fx),
+        }
+    }
+
+    /// Whether software waits for input on the console by interrupt.
+    pub fn is_console_listening(&self) -> bool {
+        match self {
+            Self::Q35(board) => board.serial.is_listening(),
+            Self::Virt(board) => board.uart.is_listening(),
         }
     }
 

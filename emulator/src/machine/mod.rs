@@ -16,6 +16,7 @@ mod board;
 mod bus;
 mod deliver;
 pub mod layout;
+mod media;
 mod platform;
 mod probe;
 mod q35;
@@ -37,6 +38,8 @@ use crate::config::{ConfigError, MachineConfig, MachineSpec, UnitLayout, place};
 use crate::trace::Sink;
 use board::Board;
 pub use deliver::Interrupt;
+use media::Files;
+pub use media::OpenError;
 use platform::Platform;
 pub use probe::{Explained, ProbeError};
 use q35::Q35;
@@ -65,11 +68,25 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine in its reset state: RAM is zero, no BAR is assigned.
+    /// A machine in its reset state: RAM is zero, no BAR is assigned. Files that its devices name are opened,
+    /// and locked as long as it is there.
     ///
     /// # Errors
-    /// Where the description contradicts itself or the host lacks the memory.
+    /// Where the description contradicts itself, the host lacks the memory, or a file cannot be used.
     pub fn new(config: &MachineConfig) -> Result<Self, ConfigError> {
+        Self::build(config, Files::Opened)
+    }
+
+    /// As [`Self::new`], but files that its devices name are not looked at. For a saved machine that is to
+    /// be explained: whoever saved it chose the names, and the files need not be there. Guests read errors.
+    ///
+    /// # Errors
+    /// As [`Self::new`], but for files.
+    pub fn without_files(config: &MachineConfig) -> Result<Self, ConfigError> {
+        Self::build(config, Files::Absent)
+    }
+
+    fn build(config: &MachineConfig, files: Files) -> Result<Self, ConfigError> {
         config.check()?;
         let bytes = config.memory.bytes();
         let ranges = match config.machine {
@@ -82,7 +99,7 @@ impl Machine {
         config.machine.check_places(&placed)?;
         let served = UnitLayout::new(&config.iommus, &placed, &config.devices)?;
         let units = assembly::units(config, &served, &phys)?;
-        let pci = assembly::build(config, &placed, &phys, &served, &units)?;
+        let pci = assembly::build(config, &placed, &phys, &served, &units, files)?;
         let platform = assembly::platform(config, &phys, &served, &units);
         let board = match config.machine {
             MachineSpec::Q35(spec) => {
@@ -132,12 +149,24 @@ impl Machine {
         self.board.take_console()
     }
 
+    /// Removes and returns what the guest sent to its auxiliary UART, which a virt has: there programs
+    /// speak to this side without the kernel's messages in between.
+    pub fn take_auxiliary(&mut self) -> Vec<u8> {
+        self.board.take_auxiliary()
+    }
+
     /// Types `bytes` on the serial console; returns how many it took, the others come too early.
     pub fn type_console(&mut self, bytes: &[u8]) -> usize {
         let mut fx = self.effects();
         let taken = self.board.type_console(bytes, &mut fx);
         self.deliver(fx);
         taken
+    }
+
+    /// Whether the guest waits for input on the serial console by interrupt: what is typed before may
+    /// be lost to a driver that is yet to begin.
+    pub fn is_console_listening(&self) -> bool {
+        self.board.is_console_listening()
     }
 
     /// Tells `sink` of everything from now on; `None` ends the trace.

@@ -11,8 +11,9 @@ use thiserror::Error;
 
 use super::{Interrupt, Machine, board, unit};
 use crate::config::MachineConfig;
+use crate::soft::ProcessorsState;
 
-/// A saved [`Machine`]: everything but its trace sink.
+/// A saved [`Machine`]: everything but its trace sink. Its driver may add the processors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineState {
     config: MachineConfig,
@@ -25,12 +26,24 @@ pub struct MachineState {
     platform: Vec<platform::State>,
     board: board::State,
     ram: Vec<Page>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    processors: Option<Box<ProcessorsState>>,
 }
 
 impl MachineState {
     /// The machine that it is the state of.
     pub fn config(&self) -> &MachineConfig {
         &self.config
+    }
+
+    /// Whether the processors are in it as well.
+    pub fn has_processors(&self) -> bool {
+        self.processors.is_some()
+    }
+
+    /// Adds or takes out the processors, and returns those that were in it.
+    pub(crate) fn set_processors(&mut self, processors: Option<ProcessorsState>) -> Option<ProcessorsState> {
+        std::mem::replace(&mut self.processors, processors.map(Box::new)).map(|processors| *processors)
     }
 }
 
@@ -94,10 +107,12 @@ impl Machine {
             platform: platform.save(),
             board: board.save(),
             ram: phys.nonzero_pages(PAGE_SIZE as usize).into_iter().map(page).collect(),
+            processors: None,
         }
     }
 
-    /// Makes this machine equal to the one that was saved; its trace sink stays.
+    /// Makes this machine equal to the one that was saved; its trace sink stays. Processors are not its
+    /// affair: see [`crate::soft::Soft::restore`].
     ///
     /// # Errors
     /// [`RestoreError`] where the state is not one of a machine like this.
@@ -122,7 +137,18 @@ impl Machine {
     /// As [`Self::restore`].
     pub fn restore_devices(&mut self, state: MachineState) -> Result<(), RestoreError> {
         self.check_origin(&state)?;
-        let MachineState { config: _, now, events, interrupts, units, pci, platform, board, ram: _ } = state;
+        let MachineState {
+            config: _,
+            now,
+            events,
+            interrupts,
+            units,
+            pci,
+            platform,
+            board,
+            ram: _,
+            processors: _,
+        } = state;
         self.platform.check(&platform)?;
         // The host may refuse a damaged state half way, so what it was is kept.
         let before = self.pci.save();

@@ -79,6 +79,11 @@ impl Watch {
         self.lock().print(bytes);
     }
 
+    /// The guest printed `bytes`, which are no report of checks.
+    pub fn text(&self, bytes: &[u8]) {
+        self.lock().keep_text(bytes);
+    }
+
     /// What was seen; the watch starts afresh, without rules.
     pub fn take(&self) -> Seen {
         let mut seen = std::mem::take(&mut *self.lock());
@@ -116,6 +121,10 @@ impl Seen {
         let mut lines = std::mem::take(&mut self.lines);
         lines.push(bytes, |line| self.line(line));
         self.lines = lines;
+        self.keep_text(bytes);
+    }
+
+    fn keep_text(&mut self, bytes: &[u8]) {
         for part in bytes.chunks(MAX_CONSOLE) {
             // Cut at twice the limit, not at each print.
             if self.console.len() + part.len() > 2 * MAX_CONSOLE {

@@ -12,6 +12,7 @@
 mod board;
 mod machine;
 pub mod psci;
+mod state;
 #[cfg(test)]
 mod tests;
 mod wires;
@@ -26,6 +27,7 @@ use thiserror::Error;
 
 pub use board::{Board, PHYSICAL_TIMER, PMU, VIRTUAL_TIMER};
 use psci::Firmware;
+pub use state::{ProcessorsState, RestoreError};
 use wires::{DeviceWrites, Pace, Wires};
 
 /// CPUs of a machine at most.
@@ -102,6 +104,8 @@ pub enum Ending {
 pub enum Pause {
     /// Its time has come.
     Time,
+    /// All CPUs wait: until this time, or for good unless something comes from outside.
+    Idle(Option<Time>),
     /// The guest has ended.
     Ended(Ending),
     /// A stop that a debugger asked for.
@@ -117,6 +121,7 @@ pub enum Pause {
 pub struct Soft<B> {
     cluster: Cluster,
     wires: Wires<B>,
+    options: Options,
 }
 
 impl<B: Board> Soft<B> {
@@ -143,7 +148,7 @@ impl<B: Board> Soft<B> {
         let cluster = Cluster::new(ram, &config);
         board.watch(Arc::new(DeviceWrites(cluster.code_watch())));
         let pace = Pace { origin: board.now(), nanoseconds: u64::from(instruction) };
-        Ok(Self { cluster, wires: Wires { board, firmware, pace } })
+        Ok(Self { cluster, wires: Wires { board, firmware, pace }, options: *options })
     }
 
     /// Starts the first CPU at EL1 with the MMU off: at physical address `entry`, with `context` in X0.
@@ -156,12 +161,26 @@ impl<B: Board> Soft<B> {
     pub fn run(&mut self, until: Time) -> Pause {
         let until = self.wires.pace.instructions(until);
         let stop = self.cluster.run(&mut self.wires, until);
+        self.pause(stop)
+    }
+
+    /// As [`Self::run`], but where time would jump because all CPUs wait, this is over:
+    /// [`Pause::Idle`]. To let it jump, run up to where.
+    pub fn run_to_idle(&mut self, until: Time) -> Pause {
+        let until = self.wires.pace.instructions(until);
+        let stop = self.cluster.run_to_idle(&mut self.wires, until);
+        self.pause(stop)
+    }
+
+    fn pause(&mut self, stop: Stop) -> Pause {
         self.settle();
+        let request = self.wires.board.exit_request();
         match stop {
-            Stop::Time => match self.wires.board.exit_request() {
-                Some(value) => Pause::Ended(Ending::Exited(value)),
-                None => Pause::Time,
-            },
+            Stop::Time | Stop::Idle { .. } if let Some(value) = request => {
+                Pause::Ended(Ending::Exited(value))
+            }
+            Stop::Time => Pause::Time,
+            Stop::Idle { due } => Pause::Idle(due.map(|due| self.wires.pace.time(due))),
             Stop::Firmware { .. } => Pause::Ended(self.wires.firmware.ending().unwrap_or(Ending::Stopped)),
             Stop::AllOff => Pause::Ended(Ending::NoCpu),
             Stop::Debugger { cpu, reason } => Pause::Debugger { cpu, reason },
@@ -190,6 +209,16 @@ impl<B: Board> Soft<B> {
     /// Machine time, as far as the CPUs have come.
     pub fn now(&self) -> Time {
         self.wires.pace.time(self.cluster.time())
+    }
+
+    /// Instructions that the CPUs have run; machine time also passes while all of them wait.
+    pub fn instructions(&self) -> u64 {
+        self.cluster.instructions()
+    }
+
+    /// How many CPUs there are.
+    pub fn cpus(&self) -> usize {
+        self.options.cpus
     }
 
     /// The CPUs.
@@ -224,28 +253,63 @@ impl<B: Board> Soft<B> {
 }
 
 /// Runs the guest to its end, or to `limit`; `console` is given its text as it comes, and `service` may
-/// look at the board and change it in between, and stop the run by breaking.
+/// look at CPUs and board and change them in between, and stop the run by breaking.
 pub fn run<B: Board>(
     soft: &mut Soft<B>,
     limit: Time,
     console: &mut dyn FnMut(&[u8]),
-    service: &mut dyn FnMut(&mut B) -> ControlFlow<()>,
+    service: &mut dyn FnMut(&mut Soft<B>) -> ControlFlow<()>,
+) -> Ending {
+    drive(soft, limit, console, service, None)
+}
+
+/// Lets the host rest while all CPUs wait: for so many nanoseconds, or for good (`None`) unless something
+/// comes from outside. Returns how much machine time has passed, at most that.
+pub type Rest<'a> = &'a mut dyn FnMut(Option<u64>) -> u64;
+
+/// As [`run`], but while all CPUs wait, time passes as `rest` says instead of jumping.
+pub fn run_resting<B: Board>(
+    soft: &mut Soft<B>,
+    limit: Time,
+    console: &mut dyn FnMut(&[u8]),
+    service: &mut dyn FnMut(&mut Soft<B>) -> ControlFlow<()>,
+    rest: Rest<'_>,
+) -> Ending {
+    drive(soft, limit, console, service, Some(rest))
+}
+
+fn drive<B: Board>(
+    soft: &mut Soft<B>,
+    limit: Time,
+    console: &mut dyn FnMut(&[u8]),
+    service: &mut dyn FnMut(&mut Soft<B>) -> ControlFlow<()>,
+    mut rest: Option<Rest<'_>>,
 ) -> Ending {
     loop {
-        if service(soft.board_mut()).is_break() {
+        if service(soft).is_break() {
             return Ending::Stopped;
         }
         let now = soft.now();
         if now >= limit {
             return Ending::TimedOut;
         }
-        let pause = soft.run(now.after(SLICE).min(limit));
+        let slice = now.after(SLICE).min(limit);
+        let pause = if rest.is_some() { soft.run_to_idle(slice) } else { soft.run(slice) };
         let text = soft.board_mut().take_console();
         if !text.is_empty() {
             console(&text);
         }
+        let pause = match (pause, &mut rest) {
+            (Pause::Idle(due), Some(rest)) => {
+                let now = soft.now();
+                let passed = rest(due.map(|due| due.0.saturating_sub(now.0)));
+                // Nothing but time passes here: no CPU wakes before all of it has.
+                soft.run(now.after(passed).min(limit))
+            }
+            (pause, _) => pause,
+        };
         match pause {
-            Pause::Time => {}
+            Pause::Time | Pause::Idle(_) => {}
             Pause::Ended(ending) => return ending,
             // Nobody asked for a stop here: what a debugger has left does not count.
             Pause::Debugger { cpu, .. } => {

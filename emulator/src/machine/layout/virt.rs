@@ -25,10 +25,14 @@ pub const GICR_BASE: u64 = 0x080a_0000;
 pub const GICR_SIZE: u64 = 0xf6_0000;
 /// Shared peripheral interrupts.
 pub const SPIS: u16 = 256;
-/// First register of the UART, a PL011.
+/// First register of the UART that is the console, a PL011.
 pub const UART_BASE: u64 = 0x0900_0000;
 /// Its interrupt line.
 pub const UART_LINE: u32 = 1;
+/// First register of the auxiliary UART, a PL011.
+pub const AUXILIARY_UART_BASE: u64 = 0x0904_0000;
+/// Its interrupt line.
+pub const AUXILIARY_UART_LINE: u32 = 8;
 /// First register of the real-time clock, a PL031.
 pub const RTC_BASE: u64 = 0x0901_0000;
 /// Its interrupt line.

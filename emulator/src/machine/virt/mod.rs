@@ -28,6 +28,8 @@ const GIC: DeviceId = DeviceId(0x21);
 pub(super) struct Virt {
     pub gic: Gic,
     pub uart: Pl011,
+    /// What programs of the guest say past its console.
+    pub auxiliary_uart: Pl011,
     rtc: Pl031,
 }
 
@@ -36,6 +38,7 @@ pub(super) struct Virt {
 pub(super) struct State {
     gic: gic::State,
     uart: Pl011State,
+    auxiliary_uart: Pl011State,
     rtc: Pl031State,
 }
 
@@ -45,6 +48,7 @@ enum Window {
     Its(u64),
     Redistributors(u64),
     Uart(u64),
+    AuxiliaryUart(u64),
     Rtc(u64),
 }
 
@@ -59,6 +63,8 @@ impl Window {
             Some(Self::Redistributors(offset))
         } else if let Some(offset) = offset(layout::UART_BASE, primecell::REGISTERS_SIZE) {
             Some(Self::Uart(offset))
+        } else if let Some(offset) = offset(layout::AUXILIARY_UART_BASE, primecell::REGISTERS_SIZE) {
+            Some(Self::AuxiliaryUart(offset))
         } else {
             offset(layout::RTC_BASE, primecell::REGISTERS_SIZE).map(Self::Rtc)
         }
@@ -75,6 +81,7 @@ impl Virt {
         Self {
             gic: Gic::new(gic, mem),
             uart: Pl011::new(layout::UART_LINE),
+            auxiliary_uart: Pl011::new(layout::AUXILIARY_UART_LINE),
             rtc: Pl031::new(seconds, layout::RTC_LINE),
         }
     }
@@ -87,6 +94,7 @@ impl Virt {
             Window::Its(offset) => self.gic.read_its(offset, data, fx),
             Window::Redistributors(offset) => self.gic.read_redistributors(offset, data, fx),
             Window::Uart(offset) => self.uart.read(offset, data, fx),
+            Window::AuxiliaryUart(offset) => self.auxiliary_uart.read(offset, data, fx),
             Window::Rtc(offset) => self.rtc.read(offset, data, fx),
         }
         true
@@ -100,6 +108,7 @@ impl Virt {
             Window::Its(offset) => self.gic.write_its(offset, data, fx),
             Window::Redistributors(offset) => self.gic.write_redistributors(offset, data, fx),
             Window::Uart(offset) => self.uart.write(offset, data, fx),
+            Window::AuxiliaryUart(offset) => self.auxiliary_uart.write(offset, data, fx),
             Window::Rtc(offset) => self.rtc.write(offset, data, fx),
         }
         true
@@ -129,14 +138,15 @@ impl Virt {
     }
 
     pub fn save(&self) -> State {
-        let Self { gic, uart, rtc } = self;
-        State { gic: gic.save(), uart: uart.save(), rtc: rtc.save() }
+        let Self { gic, uart, auxiliary_uart, rtc } = self;
+        State { gic: gic.save(), uart: uart.save(), auxiliary_uart: auxiliary_uart.save(), rtc: rtc.save() }
     }
 
     pub fn restore(&mut self, state: State) {
-        let State { gic, uart, rtc } = state;
+        let State { gic, uart, auxiliary_uart, rtc } = state;
         self.gic.restore(gic);
         self.uart.restore(uart);
+        self.auxiliary_uart.restore(auxiliary_uart);
         self.rtc.restore(rtc);
     }
 }
@@ -146,8 +156,8 @@ impl Window {
     const fn device(&self) -> DeviceId {
         match self {
             Self::Distributor(_) | Self::Its(_) | Self::Redistributors(_) => GIC,
-            // The UART never asks.
-            Self::Uart(_) | Self::Rtc(_) => RTC,
+            // The UARTs never ask.
+            Self::Uart(_) | Self::AuxiliaryUart(_) | Self::Rtc(_) => RTC,
         }
     }
 }

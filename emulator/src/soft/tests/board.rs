@@ -10,7 +10,7 @@ use devices::mem::{PhysMem, WriteWatch};
 use vm_fdt::FdtWriter;
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
 
-use crate::soft::Board;
+use crate::soft::{Board, VIRTUAL_TIMER};
 
 pub const RAM: u64 = 0x4000_0000;
 /// UARTDR and UARTFR [DDI 0183 3.3].
@@ -32,6 +32,9 @@ pub struct TestBoard {
     irq: bool,
     /// When the device raised the line.
     pub raised: Vec<Time>,
+    /// The virtual timer's output is the IRQ line.
+    pub timer_is_irq: bool,
+    timer: bool,
     /// Changes of private interrupts: CPU, INTID, level.
     pub private: Vec<(usize, u32, bool)>,
     pub exit: Option<u32>,
@@ -50,6 +53,8 @@ impl TestBoard {
             due: None,
             irq: false,
             raised: Vec::new(),
+            timer_is_irq: false,
+            timer: false,
             private: Vec::new(),
             exit: None,
         }
@@ -137,7 +142,8 @@ impl Board for TestBoard {
     }
 
     fn lines(&mut self, cpu: usize) -> Lines {
-        Lines { irq: self.irq && cpu == 0, ..Lines::default() }
+        let timer = self.timer_is_irq && self.timer;
+        Lines { irq: (self.irq || timer) && cpu == 0, ..Lines::default() }
     }
 
     fn take_event(&mut self) -> bool {
@@ -146,6 +152,9 @@ impl Board for TestBoard {
 
     fn private_line(&mut self, cpu: usize, intid: u32, level: bool) {
         self.private.push((cpu, intid, level));
+        if intid == VIRTUAL_TIMER {
+            self.timer = level;
+        }
     }
 
     fn has_gic(&self) -> bool {

@@ -1,12 +1,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod board;
+mod state;
 
-use firmware::aarch64::{self, Aarch64Config};
+use firmware::aarch64::{self, Aarch64Config, Tables};
 
 use super::*;
-use crate::boot::{self, aarch64::Guest};
-use crate::config::MachineConfig;
+use crate::boot::{
+    self,
+    aarch64::{Firmware, Guest},
+};
+use crate::config::{MachineConfig, MachineSpec, VirtSpec};
 use crate::machine::Machine;
 use board::{DELAY, RAM, TestBoard};
 
@@ -38,7 +42,7 @@ fn run_guest<B: Board>(soft: &mut Soft<B>) -> (Ending, String) {
 fn cpu_check(options: Options) -> (Ending, String) {
     let board = TestBoard::new(16 << 20);
     let tree = board.tree(options.cpus);
-    let config = Aarch64Config { image: guests::image::CPU_CHECK, tree: &tree, initrd: None };
+    let config = Aarch64Config { image: guests::image::CPU_CHECK, tables: Tables::Tree(&tree), initrd: None };
     let start = aarch64::load(board.memory(), &config).unwrap();
     let mut soft = Soft::new(board, &options).ok().unwrap();
     soft.start(start.entry, start.tree);
@@ -58,7 +62,12 @@ fn the_built_in_guest_holds_on_virt_with_its_interrupts() {
     machine.assign_resources().unwrap();
     let start = boot::aarch64::start(
         &machine,
-        Guest { image: guests::image::CPU_CHECK, command_line: "one two", initrd: None },
+        Guest {
+            image: guests::image::CPU_CHECK,
+            command_line: "one two",
+            initrd: None,
+            firmware: Firmware::Tree,
+        },
     )
     .unwrap();
     let mut soft = Soft::new(machine, &Options { cpus: 4, ..Options::default() }).ok().unwrap();
@@ -118,6 +127,62 @@ fn a_device_changes_code_on_time_and_wakes_the_cpu() {
     // bl, mov, ret and five more had run before the store.
     assert_eq!(raised, Time(5 + 7 + DELAY));
     assert_eq!(soft.now(), raised.after(8), "the wait ended at once, and eight instructions followed");
+}
+
+#[test]
+fn a_host_that_rests_lets_time_pass_as_far_as_it_says() {
+    let words = [
+        0xd2807d00, // mov x0, #1000
+        0xd51be300, // msr cntv_tval_el0, x0
+        0xd2800020, // mov x0, #1
+        0xd51be320, // msr cntv_ctl_el0, x0
+        0xd503207f, // wfi
+        0xd2800001, // mov x1, #0
+        0x52800200, // mov w0, #0x10
+        0x72b0c000, // movk w0, #0x8600, lsl #16
+        0xd4000002, // hvc #0
+    ];
+    let soft = || {
+        let mut board = TestBoard::new(1 << 20);
+        board.timer_is_irq = true;
+        board.load(CODE, &words);
+        let mut soft = Soft::new(board, &Options::default()).ok().unwrap();
+        soft.start(CODE, 0);
+        soft
+    };
+    let (limit, go_on) = (Time(1_000_000), |_: &mut Soft<TestBoard>| ControlFlow::Continue(()));
+    let mut jumping = soft();
+    assert_eq!(run(&mut jumping, limit, &mut |_| {}, &mut { go_on }), Ending::Exited(0));
+    // Something from outside ends each rest but the last early.
+    let mut waits = Vec::new();
+    let mut rest = |wait: Option<u64>| {
+        let wait = wait.unwrap();
+        waits.push(wait);
+        wait.min(5000)
+    };
+    let mut resting = soft();
+    let ending = run_resting(&mut resting, limit, &mut |_| {}, &mut { go_on }, &mut rest);
+    assert_eq!((ending, resting.now()), (Ending::Exited(0), jumping.now()));
+    assert_eq!(waits.len(), 4, "{waits:?}");
+    assert!(waits.windows(2).all(|pair| pair[0] - pair[1] == 5000), "{waits:?}");
+    assert!(waits[0] < 16_000, "{waits:?}");
+}
+
+#[test]
+fn a_host_that_rests_while_nothing_is_due_stops_at_the_limit() {
+    let board = TestBoard::new(1 << 20);
+    board.load(CODE, &[0xd503207f, 0x17ffffff]); // wfi; b .-4
+    let mut soft = Soft::new(board, &Options::default()).ok().unwrap();
+    soft.start(CODE, 0);
+    let mut waits = Vec::new();
+    let mut rest = |wait| {
+        waits.push(wait);
+        300_000
+    };
+    let service = &mut |_: &mut Soft<TestBoard>| ControlFlow::Continue(());
+    let ending = run_resting(&mut soft, Time(1_000_000), &mut |_| {}, service, &mut rest);
+    assert_eq!((ending, soft.now()), (Ending::TimedOut, Time(1_000_000)));
+    assert_eq!(waits, [None; 4]);
 }
 
 #[test]

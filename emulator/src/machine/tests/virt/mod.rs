@@ -10,6 +10,7 @@ use crate::qtest;
 
 const RAM: u64 = 0x4000_0000;
 const UART: u64 = 0x0900_0000;
+const AUXILIARY_UART: u64 = 0x0904_0000;
 const RTC: u64 = 0x0901_0000;
 const GICD: u64 = 0x0800_0000;
 const GICR: u64 = 0x080a_0000;
@@ -191,6 +192,19 @@ fn the_console_interrupts_on_line_1() {
 }
 
 #[test]
+fn the_auxiliary_uart_is_another_one_and_interrupts_on_line_8() {
+    let mut machine = virt(&[], &[]);
+    machine.write(UART, b"c");
+    machine.write(AUXILIARY_UART, b"a");
+    // Transmit: there is room at once.
+    write32(&mut machine, AUXILIARY_UART + 0x38, 0x20);
+    assert_eq!(machine.take_interrupts(), [Interrupt::Line { line: 8, asserted: true }]);
+    assert_eq!((machine.take_console(), machine.take_auxiliary()), (b"c".to_vec(), b"a".to_vec()));
+    assert_eq!(machine.take_auxiliary(), b"");
+    assert_eq!(super::machine().take_auxiliary(), b"", "a PC has none");
+}
+
+#[test]
 fn the_clock_follows_machine_time_and_interrupts_on_line_2() {
     let mut machine = virt(&[], &[]);
     let start = read32(&mut machine, RTC);
@@ -245,6 +259,7 @@ fn a_restored_machine_continues_as_the_one_that_was_saved() {
     write32(&mut one, RTC + 0x10, 1);
     write32(&mut one, UART + 0x38, 0x40);
     one.write(UART, b"a");
+    one.write(AUXILIARY_UART, b"p");
     one.write(RAM + 0x123, b"memory");
     assert_eq!(one.type_console(b"b"), 1);
     one.advance(Time(5));
@@ -255,6 +270,7 @@ fn a_restored_machine_continues_as_the_one_that_was_saved() {
     for machine in [&mut one, &mut two] {
         machine.advance(Time(1_000_000_000));
         assert_eq!(machine.take_console(), b"a");
+        assert_eq!(machine.take_auxiliary(), b"p");
         assert_eq!(read32(machine, UART), u32::from(b'b'));
         let lines = [(1, true), (2, true), (1, false)];
         let expected = lines.map(|(line, asserted)| Interrupt::Line { line, asserted });

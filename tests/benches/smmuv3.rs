@@ -7,8 +7,8 @@
 //! through stage 2 (16), and the result through stage 2 (four): 28 descriptors. `guarded` holds the guard
 //! that invalidations wait for.
 //!
-//! `smmuv3 walk/*` is of that what the tables cost, 4, 4 and 24 descriptors, and `smmuv3 decode/*` what the
-//! nested stream's STE and CD cost once they are read.
+//! `smmuv3 walk/*` is of that what the tables cost, 4, 4 and 24 descriptors. `smmuv3 decode/*` is what the
+//! nested stream's STE and CD cost once they are read, the first time: a unit remembers what they mean.
 //!
 //! `peer/cached` is the published crate `smmu` for the same access pattern: a model without registers,
 //! queues and tables in memory, whose mappings are entries of its own maps, with the cache that it has by

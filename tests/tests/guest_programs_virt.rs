@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use devices::events::Time;
-use emulator::boot;
+use emulator::boot::{self, aarch64::Firmware};
 use emulator::config::MachineConfig;
 use emulator::hosted;
 use emulator::machine::Machine;
@@ -40,7 +40,7 @@ fn run_hosted(machine: Machine, command_line: &str) -> (String, String) {
 }
 
 fn run_soft(machine: Machine, image: &[u8], command_line: &str) -> (String, String) {
-    let guest = boot::aarch64::Guest { image, command_line, initrd: None };
+    let guest = boot::aarch64::Guest { image, command_line, initrd: None, firmware: Firmware::Tree };
     let start = boot::aarch64::start(&machine, guest).unwrap();
     let mut soft = Soft::new(machine, &soft::Options::default()).ok().unwrap();
     soft.start(start.entry, start.tree);

@@ -224,8 +224,16 @@ impl Board {
     /// # Errors
     /// If the host lacks the memory.
     pub fn new(iommu: &str) -> anyhow::Result<Self> {
-        let mut machine = Machine::new(&Q35.machine(iommu)?)?;
-        for step in Q35.prologue() {
+        Self::of(&Q35.machine(iommu)?, &Q35.prologue())
+    }
+
+    /// Another machine, after `prologue`.
+    ///
+    /// # Errors
+    /// If the host lacks the memory.
+    pub fn of(config: &MachineConfig, prologue: &[Step]) -> anyhow::Result<Self> {
+        let mut machine = Machine::new(config)?;
+        for step in prologue {
             step.run(&mut machine);
         }
         let start = machine.save();

@@ -16,6 +16,7 @@ pub mod gic;
 pub mod iommufd;
 pub mod journal;
 pub mod minimize;
+pub mod nvme;
 pub mod pci;
 pub mod qtest;
 pub mod record;
@@ -61,7 +62,7 @@ pub struct Script {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "vtd", run: vtd::vtd, layout: Layout::Records, script: vtd_script },
     Target { name: "decode", run: decode::decode, layout: Layout::Records, script: decode_script },
     Target { name: "pci", run: pci::pci, layout: Layout::Records, script: pci_script },
@@ -73,6 +74,7 @@ pub const TARGETS: [Target; 8] = [
         script: smmuv3_decode_script,
     },
     Target { name: "gic", run: gic::gic, layout: Layout::Records, script: gic_script },
+    Target { name: "nvme", run: nvme::nvme, layout: Layout::Records, script: nvme_script },
     Target { name: "iommufd", run: iommufd::iommufd, layout: Layout::Records, script: iommufd_script },
     Target { name: "qtest", run: qtest::qtest, layout: Layout::Text, script: qtest_script },
 ];
@@ -139,6 +141,17 @@ fn pci_script(data: &[u8]) -> Script {
         pci::Op::Snapshot => None,
     });
     script(iommu, steps)
+}
+
+fn nvme_script(data: &[u8]) -> Script {
+    let (latency, ops) = nvme::plan(data);
+    let steps = ops.into_iter().filter_map(|op| match op {
+        pci::Op::Step(step) => Some(step),
+        // No command does that.
+        pci::Op::Snapshot => None,
+    });
+    let lines = nvme::prologue().into_iter().chain(steps).map(|step| step.to_string());
+    Script { command: nvme::options(latency), lines: lines.collect() }
 }
 
 fn iommufd_script(data: &[u8]) -> Script {

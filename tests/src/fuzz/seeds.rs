@@ -50,6 +50,48 @@ const STAGE_1: u8 = 0x40;
 /// Four processors, and every input twice.
 const PROCESSORS: u8 = 0x83;
 
+/// The seeds of an NVMe controller, whose commands have no latency.
+fn nvme() -> Vec<(&'static str, Vec<Record>)> {
+    // An NVM command of eight blocks from 16 on, with its data at 0x200000; then of 512 blocks, with a list.
+    let nvm = |place| record(7, place, 7 << 4, 0x20_0000 | 16 << 44);
+    let long = |place| record(7, place, 511 << 4, 0x20_0000 | 0x10_0000 << 22 | 16 << 44);
+    let list = (0..128).map(|at| record(13, 0, at, 0x21_0000 | 0x22_0000 << 24));
+    let (time, taken, snapshot) = (record(12, 0, 0xffff, 0), record(11, 1, 1, 0), record(15, 0, 0, 0));
+    let identify = record(4, 5, 1 << 2, 0x20_0000);
+    vec![
+        ("identify", vec![identify, record(4, 5, 1, 0x20_0000), record(4, 5, 2 << 2, 0x20_0000)]),
+        ("logs", (1..6).map(|page| record(4, 2, page << 2 | 2, 0x20_0000 | 0xff << 44)).collect()),
+        ("features", (1..12).map(|feature| record(5, 8, feature << 2, 0)).collect()),
+        ("write-and-read", vec![nvm(1), taken, nvm(2), taken, nvm(3), nvm(0), nvm(4), nvm(5)]),
+        ("long", list.take(50).chain([long(2), snapshot, time, long(1), snapshot, time]).collect()),
+        (
+            "sgl",
+            vec![
+                record(13, 0x80, 1, 0x1000 << 24 | 0x21_0000),
+                record(7, 2 | 8 | 3 << 4, 7 << 4, 0x10_0010 | 16 << 24),
+            ],
+        ),
+        (
+            "doorbells",
+            vec![
+                record(4, 9, 0, 0),
+                record(3, 2, 99, 0),
+                record(3, 6, 0, 0),
+                record(4, 2, 1 << 2, 0x20_0000),
+            ],
+        ),
+        (
+            "delete-and-reset",
+            vec![nvm(2), record(4, 0, 1 << 2, 0), record(4, 3, 1 << 2, 0), record(0, 0, 0, 0), identify],
+        ),
+        ("shutdown", vec![nvm(2), record(0, 0x80, 0, 0x4000), time, record(0, 0, 0, 0), identify]),
+        (
+            "no-master",
+            vec![record(15, 0x80, 0, 0), nvm(2), record(15, 0x80, 1, 0), record(0, 0, 0, 0), identify],
+        ),
+    ]
+}
+
 /// The seeds of an SMMU, with the unit that each is for.
 fn smmuv3() -> Vec<(&'static str, u8, Vec<Record>)> {
     let enable = record(7, 0, 0, 0);
@@ -475,6 +517,11 @@ pub fn seeds() -> Vec<Seed> {
         target: "gic",
         name,
         data: Input { config: PROCESSORS, records }.to_bytes(),
+    }));
+    all.extend(nvme().into_iter().map(|(name, records)| Seed {
+        target: "nvme",
+        name,
+        data: Input { config: 0, records }.to_bytes(),
     }));
     // Preset 3 has everything.
     all.extend(smmuv3_decode().into_iter().map(|(name, records)| Seed {

@@ -114,6 +114,11 @@ fn interrupt_controller_survives_fixed_seeds() {
 }
 
 #[test]
+fn nvme_controller_survives_fixed_seeds() {
+    run_seeds("nvme", INPUTS / 4);
+}
+
+#[test]
 fn machine_survives_fixed_seeds() {
     run_seeds("pci", INPUTS);
 }
@@ -266,11 +271,22 @@ fn what_the_fuzzer_found_of_iommufd_passes() {
     }
 }
 
+/// An input in the corpus that failed once.
+fn found_of_smmuv3(name: &str) -> Vec<u8> {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/smmuv3");
+    std::fs::read(corpus.join(name)).unwrap()
+}
+
 #[test]
 fn what_is_tried_again_while_caches_are_dropped_fills_them() {
     // CMD_SYNC has a held transaction tried again before the unit of the comparison can know.
-    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/smmuv3");
-    smmuv3::smmuv3(&std::fs::read(corpus.join("found-01")).unwrap());
+    smmuv3::smmuv3(&found_of_smmuv3("found-01"));
+}
+
+#[test]
+fn a_cd_that_was_read_through_stage_2_outlives_its_translation() {
+    // Stage 2 no longer leads to the CD, and translations alone were dropped.
+    smmuv3::smmuv3(&found_of_smmuv3("found-02"));
 }
 
 #[test]

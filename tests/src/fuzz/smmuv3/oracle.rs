@@ -4,6 +4,9 @@
 //! cached translation was made of has changed since software dropped them all and waited. Which pages
 //! those are the second unit's walks tell. Two regimes with one tag are UNPREDICTABLE [SMMUv3 5.4.1],
 //! and end it too.
+//!
+//! A CD is cached by StreamID and SubstreamID, apart from translations [SMMUv3 3.17, 4.3.3, 16.2]: one that
+//! was read through stage 2 is what it was until a CMD_CFGI drops it, wherever stage 2 leads by then.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -75,7 +78,8 @@ pub struct Oracle {
     configuration_clean: bool,
     /// Cached translations are what the tables say.
     tables_clean: bool,
-    /// Pages of STEs and CDs, and of the descriptors before them, that were read.
+    /// Pages of STEs and CDs, of the descriptors before them, and of the stage-2 tables through which CDs
+    /// were read.
     configuration: BTreeSet<u64>,
     /// Pages of tables that were walked.
     tables: BTreeSet<u64>,
@@ -249,14 +253,28 @@ impl Oracle {
     fn note(&mut self, trace: &[TraceEvent], cr2: Cr2, fetched: &mut BTreeSet<u64>) {
         let (mut ste, mut cd) = (Vec::new(), Vec::new());
         let mut global = false;
+        // Of stage-2 tables since the last CD, or descriptor of one, was read.
+        let mut on_the_way = Vec::new();
+        let mut contexts_through_stage2 = false;
         for event in trace {
             let TraceEvent::Fetch { table, address, words, .. } = event else { continue };
             let page = address.page().0;
             fetched.insert(page);
             match *table {
-                "STE" | "CD" | "L1STD" | "L1CD" => self.configuration.insert(page),
-                _ => self.tables.insert(page),
-            };
+                "STE" | "L1STD" => {
+                    self.configuration.insert(page);
+                }
+                "CD" | "L1CD" => {
+                    contexts_through_stage2 |= !on_the_way.is_empty();
+                    self.configuration.extend(on_the_way.drain(..).chain([page]));
+                }
+                name => {
+                    if name.starts_with("stage 2") {
+                        on_the_way.push(page);
+                    }
+                    self.tables.insert(page);
+                }
+            }
             match *table {
                 "STE" => ste.extend(words),
                 "CD" => cd.extend(words),
@@ -264,21 +282,23 @@ impl Oracle {
                 _ => {}
             }
         }
-        let Some(regime) = self.regime(&ste, &cd, cr2, global) else { return };
-        if self.regimes.contains(&regime) {
-            return;
+        if let Some(regime) = self.regime(&ste, &cd, cr2, global)
+            && !self.regimes.contains(&regime)
+        {
+            self.tables_clean &= !self.regimes.iter().any(|known| known.conflicts(&regime));
+            self.regimes.push(regime);
         }
-        self.tables_clean &= !self.regimes.iter().any(|known| known.conflicts(&regime));
-        self.regimes.push(regime);
+        // The other unit may have read the CD through what it should not have kept.
+        self.configuration_clean &= self.tables_clean || !contexts_through_stage2;
     }
 
     fn regime(&self, ste: &[u64], cd: &[u64], cr2: Cr2, global: bool) -> Option<Regime> {
         let ste = Ste::from_raw(ste.try_into().ok()?);
         let Ok(Stream::Serve(service)) = ste::decode(ste, &self.config, cr2) else { return None };
-        let context = match <[u64; 8]>::try_from(cd) {
-            Ok(words) => Some(cd::decode(Cd::from_raw(words), &self.config, &service).ok()?),
-            Err(_) => None,
-        };
+        // Without a CD, or with an illegal one, there still is stage 2.
+        let context = <[u64; 8]>::try_from(cd)
+            .ok()
+            .and_then(|words| cd::decode(Cd::from_raw(words), &self.config, &service).ok());
         Some(Regime {
             world: service.world,
             vmid: service.vmid,

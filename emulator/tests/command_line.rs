@@ -2,20 +2,13 @@
 // A test file is all test code, its helpers included.
 #![allow(clippy::unwrap_used)]
 
+mod binary;
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-fn iommulator(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_iommulator")).args(args).stdin(Stdio::null()).output().unwrap()
-}
-
-fn check_failure(args: &[&str], code: i32, message: &str) {
-    let output = iommulator(args);
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
-    assert!(text.contains(message), "{args:?}: {text}");
-}
+use binary::{check_failure, iommulator};
 
 #[test]
 fn the_demo_holds_and_tells_its_story() {

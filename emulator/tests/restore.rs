@@ -1,9 +1,10 @@
 //! `run --restore`: the binary goes on with a run that was saved.
 #![allow(clippy::unwrap_used)]
 
+mod binary;
+
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
 use devices::events::Time;
 use emulator::boot::aarch64::{self, Firmware, Guest};
@@ -12,16 +13,7 @@ use emulator::machine::Machine;
 use emulator::snapshot;
 use emulator::soft::{self, Ending, Options, Soft};
 
-fn iommulator(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_iommulator")).args(args).stdin(Stdio::null()).output().unwrap()
-}
-
-fn check_failure(args: &[&str], code: i32, message: &str) {
-    let output = iommulator(args);
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
-    assert!(text.contains(message), "{args:?}: {text}");
-}
+use binary::{check_failure, iommulator};
 
 /// `cpu_check` on three processors, about to begin.
 fn started() -> Soft<Machine> {
